@@ -138,8 +138,8 @@ function signer({ keyId, secret }: Credentials): (target: string, body: string) 
   const region = 'us-east-1'
   const started = new Date().toISOString().replace(/[-:]|\.\d+/g, '')
   const date = started.slice(0, 8)
-  const key = signingKey(secret, date, region, 'sqs')
   const scope = `${date}/${region}/sqs/aws4_request`
+  const key = signingKey(secret, scope)
   const names = ['host', 'x-amz-date', 'x-amz-target']
   return (target, body) => {
     const headers = { host: '127.0.0.1', 'x-amz-date': started, 'x-amz-target': target }

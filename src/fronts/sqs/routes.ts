@@ -22,7 +22,7 @@ import * as queues from './queues.ts'
 import { receiveMessage } from './receive.ts'
 import { sendMessage, sendMessageBatch } from './send.ts'
 import * as settling from './settle.ts'
-import { readCredential, regionOf, type Signatures } from './signature.ts'
+import { regionOf, type Signatures } from './signature.ts'
 import type { OperationName } from './structures.ts'
 
 type Handler = (request: FastifyRequest, reply: FastifyReply) => unknown
@@ -136,7 +136,7 @@ function refuseLinks({ method, headers }: FastifyRequest): void {
 }
 
 function signerOf(request: FastifyRequest, ring: ApiKeyRing, signatures: Signatures): ApiKey {
-  const credential = readCredential(request.headers.authorization)
+  const credential = signatures.credentialOf(request.headers.authorization)
   if (credential === null) {
     throw new SqsError(
       'MissingAuthenticationToken',

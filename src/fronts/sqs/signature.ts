@@ -1,5 +1,5 @@
 /** Signatures of AWS, version 4: who has signed a request, and whether the signature is right. */
-import { createHmac, createSecretKey, hash, timingSafeEqual, type KeyObject } from 'node:crypto'
+import { createHmac, hash, timingSafeEqual } from 'node:crypto'
 import { SqsError } from './errors.ts'
 import { regionDefault } from './ids.ts'
 
@@ -13,16 +13,17 @@ export interface Signed {
   body: Buffer
 }
 
-/** Who signs, when and for what. */
-interface Scope {
+/** Who signs, and for what. */
+interface Signer {
   keyId: string
   date: string
   region: string
-  service: string
+  /** The date, the region, the service and an end. */
+  scope: string
 }
 
 /** What an Authorization field says. */
-export interface Credential extends Scope {
+export interface Credential extends Signer {
   signedHeaders: string[]
   signature: string
 }
@@ -31,26 +32,28 @@ const algorithm = 'AWS4-HMAC-SHA256'
 /** As SQS has it. Other services of AWS take five minutes. */
 const skewMinutesMax = 15
 const cachedMax = 2000
+const cachedCharsMax = 1000
+const signatureChars = 64
 
 /** The fields of a header of this algorithm. null: it is none. Refuses what is not well-formed. */
 export function readCredential(authorization: string | undefined): Credential | null {
   const fields = fieldsOf(authorization)
   if (fields === null) return null
-  const scope = scopeOf(fields)
+  const signer = signerOf(fields)
   const signedHeaders = fields.get('SignedHeaders')?.split(';')
   const signature = fields.get('Signature')
   // A field that is named a thousand times would be hashed a thousand times.
   const isTwice = signedHeaders !== undefined && new Set(signedHeaders).size < signedHeaders.length
-  if (scope === null || signedHeaders === undefined || isTwice || !/^[0-9a-f]{64}$/.test(signature ?? '')) {
+  if (signer === null || signedHeaders === undefined || isTwice || !/^[0-9a-f]{64}$/.test(signature ?? '')) {
     throw mismatch(`The Authorization field is no whole ${algorithm} signature.`)
   }
-  return { ...scope, signedHeaders, signature: signature! }
+  return { ...signer, signedHeaders, signature: signature! }
 }
 
 /** The region that a call names in its signature, which nobody may have checked. */
 export function regionOf(authorization: string | undefined): string {
   const fields = fieldsOf(authorization)
-  const region = fields === null ? undefined : scopeOf(fields)?.region
+  const region = fields === null ? undefined : signerOf(fields)?.region
   return region !== undefined && /^[a-z0-9-]{1,40}$/.test(region) ? region : regionDefault
 }
 
@@ -69,11 +72,12 @@ function fieldsOf(authorization: string | undefined): Map<string, string> | null
  * null: there is none. Perl's signer takes every service that is not at amazonaws.com for s3, so any
  * service will do: these secrets are good for nothing else.
  */
-function scopeOf(fields: Map<string, string>): Scope | null {
+function signerOf(fields: Map<string, string>): Signer | null {
   const parts = (fields.get('Credential') ?? '').split('/')
   const [date = '', region = '', service = '', end] = parts.splice(-4)
   const keyId = parts.join('/')
-  return keyId === '' || service === '' || end !== 'aws4_request' ? null : { keyId, date, region, service }
+  if (keyId === '' || service === '' || end !== 'aws4_request') return null
+  return { keyId, date, region, scope: `${date}/${region}/${service}/${end}` }
 }
 
 const mismatch = (message: string) => new SqsError('SignatureDoesNotMatch', message)
@@ -85,11 +89,12 @@ const protectedHeaders = ['host', 'x-amz-date', 'x-amz-target']
 export class Signatures {
   readonly #serviceSecrets: Buffer[]
   readonly #now: () => number
-  /**
-   * Signing keys, by their scope; one for each service secret. As key objects, because
-   * Node takes 20 µs to see what kind of key a buffer is.
-   */
-  readonly #signingKeys = new Map<string, KeyObject[]>()
+  /** By what stands before a signature, which a caller repeats for a day. */
+  readonly #credentials = new Map<string, Credential>()
+  /** By who signs for what; one for each service secret. */
+  readonly #signingKeys = new Map<string, MacKey[]>()
+  /** The last X-Amz-Date that was read, which the requests of one second share. */
+  #lastTime = { text: '', ms: NaN }
 
   /** With several service secrets, each is good: so one can be replaced by another. */
   constructor(serviceSecrets: Buffer[], now = () => Date.now()) {
@@ -101,11 +106,22 @@ export class Signatures {
     return this.#serviceSecrets.length > 0
   }
 
+  /** As `readCredential`, but what a caller repeats is read once. */
+  credentialOf(authorization = ''): Credential | null {
+    const before = authorization.slice(0, -signatureChars)
+    const known = this.#credentials.get(before)
+    if (known !== undefined) return { ...known, signature: authorization.slice(-signatureChars) }
+    const credential = readCredential(authorization)
+    const isLast = before.endsWith('Signature=') && before.length <= cachedCharsMax
+    if (credential !== null && isLast) setBounded(this.#credentials, before, credential)
+    return credential
+  }
+
   /** Refuses with SignatureDoesNotMatch a signature that is wrong, or too old. */
-  verify(request: Signed, { signedHeaders, signature, ...scope }: Credential): void {
-    const { date, region, service } = scope
+  verify(request: Signed, credential: Credential): void {
+    const { date, scope, signedHeaders, signature } = credential
     const time = headerOf(request, 'x-amz-date')
-    const timeMs = timeMsOf(time)
+    const timeMs = this.#timeMsOf(time)
     if (Number.isNaN(timeMs) || !time.startsWith(date)) {
       throw mismatch('X-Amz-Date must be a time such as 20300131T120000Z, of the day in the Credential.')
     }
@@ -120,10 +136,10 @@ export class Signatures {
       throw mismatch('X-Amz-Content-SHA256 is not the hash of the body.')
     }
     const canonical = hash('sha256', canonicalRequest(request, signedHeaders, bodyHash), 'hex')
-    const text = `${algorithm}\n${time}\n${date}/${region}/${service}/aws4_request\n${canonical}`
-    const given = Buffer.from(signature, 'hex')
-    const fits = this.#keysFor(scope).some(key =>
-      timingSafeEqual(createHmac('sha256', key).update(text).digest(), given)
+    const text = `${algorithm}\n${time}\n${scope}\n${canonical}`
+    const given = Buffer.from(signature, 'latin1')
+    const fits = this.#keysFor(credential).some(key =>
+      timingSafeEqual(Buffer.from(macOf(key, text), 'latin1'), given)
     )
     if (!fits) {
       throw mismatch(
@@ -133,18 +149,44 @@ export class Signatures {
     }
   }
 
-  #keysFor({ keyId, date, region, service }: Scope): KeyObject[] {
-    const name = `${keyId}/${date}/${region}/${service}`
+  #keysFor({ keyId, scope }: Signer): MacKey[] {
+    const name = `${keyId}/${scope}`
     let keys = this.#signingKeys.get(name)
     if (keys === undefined) {
-      keys = this.#serviceSecrets.map(secret =>
-        createSecretKey(signingKey(secretFor(secret, keyId), date, region, service))
-      )
-      if (this.#signingKeys.size >= cachedMax) this.#signingKeys.clear()
-      this.#signingKeys.set(name, keys)
+      keys = this.#serviceSecrets.map(secret => macKey(signingKey(secretFor(secret, keyId), scope)))
+      setBounded(this.#signingKeys, name, keys)
     }
     return keys
   }
+
+  #timeMsOf(text: string): number {
+    if (this.#lastTime.text !== text) this.#lastTime = { text, ms: timeMsOf(text) }
+    return this.#lastTime.ms
+  }
+}
+
+function setBounded<Value>(cache: Map<string, Value>, name: string, value: Value): void {
+  if (cache.size >= cachedMax) cache.clear()
+  cache.set(name, value)
+}
+
+/** What the two hashes of an HMAC begin with, as RFC 2104 makes it of a key. */
+interface MacKey {
+  inner: string
+  outer: string
+}
+
+/** Of a key with at most 64 bytes, the block of SHA-256. */
+function macKey(key: Buffer): MacKey {
+  const padded = Buffer.concat([key], 64)
+  const mixed = (byte: number) => Buffer.from(padded.map(part => part ^ byte)).toString('latin1')
+  return { inner: mixed(0x36), outer: mixed(0x5c) }
+}
+
+/** An HMAC by two plain hashes. Node's own makes an object, which takes it 3 to 4 µs more. */
+function macOf({ inner, outer }: MacKey, text: string): string {
+  const first = hash('sha256', Buffer.from(inner + text, 'latin1'), 'binary')
+  return hash('sha256', Buffer.from(outer + first, 'latin1'), 'hex')
 }
 
 /** The secret access key of an API key. It is stored nowhere. */
@@ -152,11 +194,14 @@ export function secretFor(serviceSecret: Buffer, keyId: string): string {
   return createHmac('sha256', serviceSecret).update(`sqs${keyId}`).digest('base64url')
 }
 
-export function signingKey(secret: string, date: string, region: string, service: string): Buffer {
-  return [date, region, service, 'aws4_request'].reduce<Buffer>(
-    (key, part) => createHmac('sha256', key).update(part).digest(),
-    Buffer.from(`AWS4${secret}`)
-  )
+/** By a scope such as 20300131/us-east-1/sqs/aws4_request. */
+export function signingKey(secret: string, scope: string): Buffer {
+  return scope
+    .split('/')
+    .reduce<Buffer>(
+      (key, part) => createHmac('sha256', key).update(part).digest(),
+      Buffer.from(`AWS4${secret}`)
+    )
 }
 
 export function canonicalRequest(request: Signed, signedHeaders: string[], bodyHash: string): string {

@@ -19,6 +19,7 @@ import {
   readCredential,
   regionOf,
   secretFor,
+  Signatures,
   signingKey
 } from '../../../src/fronts/sqs/signature.ts'
 import { service } from '../../support/service.ts'
@@ -170,7 +171,7 @@ t.test("AWS's own example of a signature", async t => {
     '20150830/us-east-1/service/aws4_request',
     hash('sha256', canonical, 'hex')
   ].join('\n')
-  const signature = createHmac('sha256', signingKey(secret, '20150830', 'us-east-1', 'service'))
+  const signature = createHmac('sha256', signingKey(secret, '20150830/us-east-1/service/aws4_request'))
   t.equal(
     signature.update(text).digest('hex'),
     'b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500'
@@ -195,7 +196,7 @@ t.test("Perl's client signs for another service, and names a target beside its f
   const scope = `${date}/us-east-1/s3/aws4_request`
   const text = ['AWS4-HMAC-SHA256', time, scope, hash('sha256', canonical, 'hex')].join('\n')
   const { accessKeyId, secretAccessKey } = admin.credentials
-  const key = signingKey(secretAccessKey, date, 'us-east-1', 's3')
+  const key = signingKey(secretAccessKey, scope)
   const signature = createHmac('sha256', key).update(text).digest('hex')
   const authorization =
     `AWS4-HMAC-SHA256 Credential=${accessKeyId}/${scope},` +
@@ -222,6 +223,22 @@ t.test('an Authorization field of any kind is read in a moment', t => {
   }
   t.equal(regionOf(`${algorithm}${good}`), 'us-east-1')
   t.equal(regionOf(undefined), regionDefault)
+  t.end()
+})
+
+t.test('an Authorization field is read alike the first time and later, in any order', t => {
+  const signatures = new Signatures([])
+  const scope = 'Credential=a/20300131/us-east-1/sqs/aws4_request'
+  for (const chars of ['1', '2'].map(digit => digit.repeat(64))) {
+    for (const parts of [
+      [scope, 'SignedHeaders=host', `Signature=${chars}`],
+      [`Signature=${'0'.repeat(64)}`, scope, `SignedHeaders=${chars}`]
+    ]) {
+      const field = `AWS4-HMAC-SHA256 ${parts.join(', ')}`
+      t.strictSame(signatures.credentialOf(field), readCredential(field), field)
+    }
+  }
+  t.equal(signatures.credentialOf(undefined), null)
   t.end()
 })
 
