@@ -14,8 +14,8 @@ export interface Call {
   request: FastifyRequest
   reply: FastifyReply
   caller: Caller
-  /** Of the signature. */
-  readonly region: string
+  /** Of the signature. Few operations ask for it. */
+  region: () => string
   /** Where callers reach the service, without a slash at the end. */
   origin: string
   /** Whether the answer is XML, which cannot carry every character. */

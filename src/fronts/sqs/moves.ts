@@ -61,7 +61,7 @@ export async function startMessageMoveTask(
     ratePerSecond: rate ?? perSecondUnnamed,
     kind: 'move'
   })
-  return { TaskHandle: taskHandleOf(task, arnOf(call.region, source)) }
+  return { TaskHandle: taskHandleOf(task, arnOf(call.region(), source)) }
 }
 
 async function isDeadLetterQueue({ broker, caller }: Call, queue: string): Promise<boolean> {
@@ -100,12 +100,12 @@ function shown(
   left: number
 ): StructureOf<'ListMessageMoveTasksResultEntry'> {
   const isRunning = task.state === 'running'
-  const arn = arnOf(region, source)
+  const arn = arnOf(region(), source)
   return {
     ...(isRunning && { TaskHandle: taskHandleOf(task.task, arn) }),
     Status: statusOf[task.state],
     SourceArn: arn,
-    ...(task.to !== null && { DestinationArn: arnOf(region, task.to) }),
+    ...(task.to !== null && { DestinationArn: arnOf(region(), task.to) }),
     ...(task.ratePerSecond !== perSecondUnnamed && { MaxNumberOfMessagesPerSecond: task.ratePerSecond }),
     ApproximateNumberOfMessagesMoved: task.redriven,
     ApproximateNumberOfMessagesToMove: task.redriven + (task.state === 'done' ? 0 : left),

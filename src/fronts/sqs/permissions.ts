@@ -45,7 +45,7 @@ export async function addPermission(
   const queue = queueOf(call, 'manage', input.QueueUrl)
   const { Label: label, AWSAccountIds: accounts, Actions: actions } = input
   check(label, accounts, actions)
-  const arn = arnOf(call.region, queue)
+  const arn = arnOf(call.region(), queue)
   const added = {
     Sid: label,
     Effect: 'Allow',

@@ -71,7 +71,7 @@ export async function createQueue(
   const isBounded = request.key !== null && !request.key.isAdmin
   const settings = { ...first, tags, ...change, front: { ...change.front, ...madeHere(queue) } }
   const made = await broker.putQueue(caller, queue, settings, { isBounded, only: 'new' })
-  const different = made.created ? undefined : differenceOf(attributes, attributesOf(made.report, region))
+  const different = made.created ? undefined : differenceOf(attributes, attributesOf(made.report, region()))
   if (different === undefined) return { QueueUrl: urlOf(call, queue) }
   throw new SqsError(
     'QueueNameExists',
@@ -202,7 +202,7 @@ export async function getQueueAttributes(
   const queue = queueOf(call, 'browse', input.QueueUrl)
   const names = input.AttributeNames ?? []
   const report = await call.broker.reportQueue(call.caller, queue)
-  const attributes = askedFor(attributesOf(report, call.region), names)
+  const attributes = askedFor(attributesOf(report, call.region()), names)
   return Object.keys(attributes).length === 0 ? {} : { Attributes: attributes }
 }
 

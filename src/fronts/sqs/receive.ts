@@ -181,7 +181,8 @@ async function systemOf(
       : undefined,
     MessageGroupId: message.marks?.group,
     AWSTraceHeader: trace,
-    DeadLetterQueueSourceArn: message.origin === null ? undefined : arnOf(call.region, message.origin.queue),
+    DeadLetterQueueSourceArn:
+      message.origin === null ? undefined : arnOf(call.region(), message.origin.queue),
     MessageDeduplicationId: deduplicationId,
     SequenceNumber: isFifoName(queue.name) ? sequenceNumberOf(message.id) : undefined
   }

@@ -181,9 +181,7 @@ function callOf(
     request,
     reply,
     caller,
-    get region() {
-      return regionOf(headers.authorization)
-    },
+    region: () => regionOf(headers.authorization),
     origin: sqsUrl === '' ? `${protocol}://${headers.host!}` : sqsUrl,
     isXml: !isJson(request),
     invocationId: invocationPattern.test(invocation) ? invocation : null
