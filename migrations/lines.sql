@@ -55,12 +55,16 @@ language sql immutable as $$
   )
 $$;
 
--- When a rate with these tokens at this time next allows a lease. If it allows one now, when it is full.
+-- When a rate with these tokens at this time next allows a lease. If it allows one now, when it is full
+-- and may be forgotten. A busy line would make its row anew for each lease, so it keeps it for a while.
 create or replace function holdfast.rate_due (rate jsonb, tokens double precision, at timestamptz)
 returns timestamptz
-language sql immutable as $$
+language sql stable as $$
   select at + make_interval(
-    secs => (case when tokens < 1 then 1 else holdfast.burst(rate) end - tokens) / holdfast.per_second(rate)
+    secs => case
+      when tokens < 1 then (1 - tokens) / holdfast.per_second(rate)
+      else greatest(10, (holdfast.burst(rate) - tokens) / holdfast.per_second(rate))
+    end
   )
 $$;
 
@@ -109,10 +113,11 @@ returns timestamptz
 language plpgsql as $$
 declare
   rate jsonb;
+  burst double precision;
   due timestamptz;
 begin
-  select q.rate_per_group
-  into rate
+  select q.rate_per_group, holdfast.burst(q.rate_per_group)
+  into rate, burst
   from holdfast.queues q
   where q.id = of_queue;
 
@@ -125,9 +130,9 @@ begin
     select
       of_queue,
       k.line,
-      holdfast.burst(rate) - k.count,
+      burst - k.count,
       c.at,
-      holdfast.rate_due(rate, holdfast.burst(rate) - k.count, c.at)
+      holdfast.rate_due(rate, burst - k.count, c.at)
     from (select clock_timestamp() as at offset 0) c
     cross join (
       select *
@@ -135,19 +140,19 @@ begin
       order by k.line collate "C"
     ) k
     on conflict (queue_id, line) do update set
-      tokens = holdfast.tokens_at(rate, r.tokens, r.refilled_at, excluded.refilled_at)
-        + excluded.tokens
-        - holdfast.burst(rate),
-      refilled_at = excluded.refilled_at,
-      due_at = least(
-        r.due_at,
-        holdfast.rate_due(
-          rate,
-          holdfast.tokens_at(rate, r.tokens, r.refilled_at, excluded.refilled_at)
-            + excluded.tokens
-            - holdfast.burst(rate),
-          excluded.refilled_at
-        )
+      (tokens, refilled_at, due_at) = (
+        select
+          n.tokens,
+          excluded.refilled_at,
+          least(r.due_at, holdfast.rate_due(rate, n.tokens, excluded.refilled_at))
+        from (
+          select
+            holdfast.tokens_at(rate, r.tokens, r.refilled_at, excluded.refilled_at)
+              + excluded.tokens
+              - burst
+              as tokens
+          offset 0
+        ) n
       )
     returning r.tokens, r.due_at
   )
