@@ -102,7 +102,7 @@ function checkValue(name: string, attribute: Attribute): void {
     throw invalidValue(`Message (user) attribute type must be shorter than ${typeCharsMax} bytes.`)
   }
   const base = typePattern.exec(DataType)?.[1]
-  if (base === undefined) {
+  if (base === undefined || !isCarried(DataType)) {
     throw invalidValue(
       `The type of message (user) attribute '${name}' is invalid. You must use only the following ` +
         'supported type prefixes: Binary, Number, String.'
@@ -178,6 +178,16 @@ export function headersOf(
   if (sender !== undefined) headers.push([senderHeader, sender])
   if (deduplicationId !== undefined) headers.push([deduplicationHeader, deduplicationId])
   return headers.length === 0 ? undefined : Object.fromEntries(headers)
+}
+
+/** The headers with the trace of the request, where the message itself has none. */
+export function withTrace(
+  headers: Record<string, string> | undefined,
+  trace: string | undefined
+): Record<string, string> | undefined {
+  return trace === undefined || headers?.[traceHeader] !== undefined
+    ? headers
+    : { ...headers, [traceHeader]: trace }
 }
 
 /** Reads the headers of a message, whichever front has stored it. */

@@ -17,7 +17,8 @@ interface Statement {
 interface Policy {
   Version?: string
   Id?: string
-  Statement?: Statement[]
+  /** Whatever JSON the caller has set. */
+  Statement?: (Statement | null)[]
 }
 
 const actionsMax = 7
@@ -55,7 +56,7 @@ export async function addPermission(
   }
   return await changePolicy(call, queue, given => {
     const { Statement: statements = [], ...policy } = given
-    const same = statements.find(({ Sid }) => Sid === label)
+    const same = statements.find(statement => statement?.Sid === label)
     if (same !== undefined && isDeepStrictEqual(same, added)) return given
     if (same !== undefined) throw wrongLabel(label, 'Already exists')
     if (statements.length >= statementsMax) {
@@ -74,7 +75,7 @@ export async function removePermission(
   const queue = queueOf(call, 'manage', input.QueueUrl)
   const { Label: label } = input
   return await changePolicy(call, queue, ({ Statement: statements = [], ...policy }) => {
-    const rest = statements.filter(({ Sid }) => Sid !== label)
+    const rest = statements.filter(statement => statement?.Sid !== label)
     if (rest.length === statements.length) throw wrongLabel(label, "can't find label")
     return rest.length === 0 ? null : { ...policy, Statement: rest }
   })

@@ -139,6 +139,10 @@ const readersOfFifo = new Map<string, Read>([
   ['FifoQueue', readFifoQueue]
 ])
 
+/** Blanks around a name are no part of it. */
+export const named = (given: QueueAttributes): QueueAttributes =>
+  Object.fromEntries(Object.entries(given).map(([name, value]) => [name.trim(), value]))
+
 /** Reads attributes that a call gives. `isNew`: FifoQueue may be among them. */
 export function changeOf(name: string, attributes: QueueAttributes, isNew: boolean): QueueChange {
   const isFifo = isFifoName(name)

@@ -25,6 +25,7 @@ import {
   checkTogether,
   differenceOf,
   firstSettings,
+  named,
   permitsRedrive,
   purgedNote,
   type QueueAttributes
@@ -49,7 +50,8 @@ export async function createQueue(
   input: InputOf<'CreateQueue'>
 ): Promise<AnswerOf<'CreateQueue'>> {
   const { broker, caller, request, region } = call
-  const { QueueName: queue, Attributes: attributes = {}, tags = {} } = input
+  const { QueueName: queue, Attributes: given = {}, tags = {} } = input
+  const attributes = named(given)
   checkQueueName(queue)
   // A queue that the key may not know of is refused like one that it may not manage.
   if (request.key?.sees(queue) === false) throw new SqsError('AccessDenied', notYours(queue))
@@ -211,7 +213,7 @@ export async function setQueueAttributes(
   input: InputOf<'SetQueueAttributes'>
 ): Promise<AnswerOf<'SetQueueAttributes'>> {
   const queue = queueOf(call, 'manage', input.QueueUrl)
-  const attributes = input.Attributes
+  const attributes = named(input.Attributes)
   if (Object.keys(attributes).length === 0) throw missing('Attribute.Name')
   const change = changeOf(queue, attributes, false)
   await call.broker.findQueue(call.caller, queue)
@@ -269,7 +271,9 @@ export async function tagQueue(call: Call, input: InputOf<'TagQueue'>): Promise<
 
 export async function untagQueue(call: Call, input: InputOf<'UntagQueue'>): Promise<AnswerOf<'UntagQueue'>> {
   const gone = input.TagKeys
-  if (gone.length === 0) throw invalidValue('Tag keys must be between 1 and 128 characters in length.')
+  const isKey = (name: string) => name.length >= 1 && name.length <= tagNameCharsMax
+  if (gone.length === 0 || !gone.every(isKey))
+    throw invalidValue(`Tag keys must be between 1 and ${tagNameCharsMax} characters in length.`)
   return await changeTags(call, input.QueueUrl, Object.fromEntries(gone.map(name => [name, null])))
 }
 

@@ -45,7 +45,7 @@ export async function receiveMessage(
   const max = bounded(input, 'MaxNumberOfMessages', 1, 10) ?? 1
   const waitSeconds = bounded(input, 'WaitTimeSeconds', 0, 20) ?? null
   const visibility = bounded(input, 'VisibilityTimeout', 0, leaseSecondsMax)
-  const wanted = wantedNames(input)
+  const names = wantedNames(input)
   const isNothing =
     visibility === 0 || (visibility === undefined && queue.settings.leaseSeconds === noLeaseSeconds)
   checkMessages(request)
@@ -57,6 +57,7 @@ export async function receiveMessage(
   takeMessages(request, messages.length)
   if (messages.length === 0) return {}
   if (isNothing) await giveBack(call, name, messages)
+  const wanted = { ...names, leaseSeconds: leaseSeconds ?? queue.settings.leaseSeconds }
   return { Messages: await Promise.all(messages.map(message => shown(call, queue, message, wanted))) }
 }
 
@@ -118,12 +119,16 @@ function attemptKeyOf(
   )
 }
 
-interface Wanted {
+interface WantedNames {
   system: Set<string>
   attributes: string[]
 }
+interface Wanted extends WantedNames {
+  /** Of the lease that this receive took. */
+  leaseSeconds: number
+}
 
-function wantedNames(input: InputOf<'ReceiveMessage'>): Wanted {
+function wantedNames(input: InputOf<'ReceiveMessage'>): WantedNames {
   const { AttributeNames: old = [], MessageSystemAttributeNames: system = [] } = input
   const strange =
     system.find(name => !systemNames.includes(name) && !old.includes(name)) ??
@@ -145,7 +150,7 @@ async function shown(
     isEncoded ? { ...stored, [encodingName]: { DataType: 'String', StringValue: 'base64' } } : stored,
     isEncoded ? [...wanted.attributes, encodingName] : wanted.attributes
   )
-  const system = await systemOf(call, queue, message, notes, wanted.system)
+  const system = await systemOf(call, queue, message, notes, wanted)
   const sum = md5OfAttributes(attributes)
   return {
     MessageId: messageIdOf(message.id),
@@ -168,7 +173,7 @@ async function systemOf(
   queue: Queue,
   message: LeasedMessage,
   { sender, trace, deduplicationId }: { [K in 'sender' | 'trace' | 'deduplicationId']?: string | undefined },
-  wanted: Set<string>
+  { system: wanted, leaseSeconds }: Wanted
 ): Promise<Record<string, string>> {
   if (wanted.size === 0) return {}
   const has = (name: string) => wanted.has(name) || wanted.has('All')
@@ -177,7 +182,7 @@ async function systemOf(
     SentTimestamp: String(Date.parse(message.enqueuedAt)),
     ApproximateReceiveCount: String(message.attempt),
     ApproximateFirstReceiveTimestamp: has('ApproximateFirstReceiveTimestamp')
-      ? String(await firstReceivedMs(call, queue, message))
+      ? String(await firstReceivedMs(call, queue, message, leaseSeconds))
       : undefined,
     MessageGroupId: message.marks?.group,
     AWSTraceHeader: trace,
@@ -190,13 +195,16 @@ async function systemOf(
   return Object.fromEntries(entries) as Record<string, string>
 }
 
-/** The history holds the attempts before this one. */
+/** The history holds the attempts before this one, and will hold this one as the end of its lease tells. */
 async function firstReceivedMs(
   { broker, caller }: Call,
   queue: Queue,
-  message: LeasedMessage
+  message: LeasedMessage,
+  leaseSeconds: number
 ): Promise<number> {
-  if (message.attempt <= 1) return Date.now()
+  if (message.attempt <= 1) {
+    return Math.min(Date.now(), Date.parse(message.leaseExpiresAt) - leaseSeconds * 1000)
+  }
   const detail = await broker.message(caller, queue.name, message.id, 0, never).catch(() => null)
   const first = detail?.history.find(attempt => attempt.queue === queue.name && attempt.leasedAt !== null)
   return first === undefined ? Date.now() : Date.parse(first.leasedAt!)

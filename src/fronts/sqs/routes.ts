@@ -82,6 +82,9 @@ export const createSqsFront = (options: SqsOptions) => ({
   writeRefusal: writeSqsRefusal
 })
 
+/** An answer in JSON without a serializer gets a charset behind its type, where SQS has none. */
+const asItIs = (text: string) => text
+
 async function addRoutes(
   app: Server,
   options: SqsOptions,
@@ -100,6 +103,7 @@ async function addRoutes(
       const isOfQueue = (request.params as { queue?: string }).queue !== undefined
       return isOfQueue ? writeNoOperation(reply) : otherwise(request, reply)
     }
+    reply.serializer(asItIs)
     const { operation, input } = open(request, options)
     // The input was checked by the structures that its type is made of.
     const result = await handlers[operation](callOf(request, reply, options, firstGroups), input as never)

@@ -15,7 +15,9 @@ import {
   checkText,
   headersOf,
   md5,
+  isCarried,
   md5OfAttributes,
+  withTrace,
   type Attributes
 } from './messageAttributes.ts'
 
@@ -115,7 +117,7 @@ function resultOf(queue: Queue, sent: Sent, { id }: Enqueued): Stored {
 
 /** Checks a message. `attemptKey` is the same in each attempt of the SDK to send it. */
 function newMessage(
-  { request }: Call,
+  call: Call,
   queue: Queue,
   sent: Sent,
   attemptKey: string | null
@@ -135,7 +137,7 @@ function newMessage(
   const deduplicationId = deduplicationOf(queue, sent)
   const headers = headersOf(attributes, {
     trace: traceOf(sent.MessageSystemAttributes),
-    sender: request.key?.id,
+    sender: call.request.key?.id,
     deduplicationId
   })
   let idempotencyKey: string | undefined
@@ -145,7 +147,7 @@ function newMessage(
   const message: NewMessage = {
     body,
     contentType,
-    headers,
+    headers: withTrace(headers, requestTraceOf(call)),
     group,
     ...(delaySeconds !== undefined && { delaySeconds }),
     ...(idempotencyKey !== undefined && { idempotencyKey, firstWins: true })
@@ -215,6 +217,13 @@ function attemptKeyOf(
 ): string {
   const digest = createHash('sha256').update(JSON.stringify([attemptKey, headers ?? null, group ?? null]))
   return `sqs:a:${digest.update(body).digest('base64url')}`
+}
+
+/** Of the header field that X-Ray sets. It is of the attempt, so it is no content of the message. */
+function requestTraceOf({ request }: Call): string | undefined {
+  const trace = request.headers['x-amzn-trace-id']
+  if (typeof trace !== 'string' || trace === '' || trace.length > headerValueCharsMax) return undefined
+  return isCarried(trace) ? trace : undefined
 }
 
 const traceName = 'AWSTraceHeader'

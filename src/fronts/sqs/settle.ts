@@ -156,11 +156,12 @@ async function changeAll(call: Call, queue: string, changes: Change[]): Promise<
   }
   const good = changes.filter((_, index) => errors[index] === null)
   const isEnd = ({ VisibilityTimeout }: Change) => VisibilityTimeout === 0
-  const ended = await run('fail', good.filter(isEnd))
+  // First those that keep a lease: the same receipt may stand in both, and an end leaves none.
   const extended = await run(
     'extend',
     good.filter(change => !isEnd(change))
   )
+  const ended = await run('fail', good.filter(isEnd))
   return await Promise.all(
     changes.map(async (change, index) => {
       if (errors[index] !== null) return errors[index]!

@@ -27,6 +27,13 @@ const attributeCases: [string, string, string, string][] = [
       'reserved for internal use.'
   ],
   ['a', `String.${'t'.repeat(250)}`, 'x', 'Message (user) attribute type must be shorter than 256 bytes.'],
+  [
+    'a',
+    'String.\u0001',
+    'x',
+    "The type of message (user) attribute 'a' is invalid. You must use only the following supported type " +
+      'prefixes: Binary, Number, String.'
+  ],
   ['a', 'Number', 'x', "Can't cast the value of message (user) attribute 'a' to a number."]
 ]
 const unsupportedFormat =
@@ -173,6 +180,14 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
           { QueueUrl: plain, Tags: Object.fromEntries(repeated(51, {}).map(({ Id }) => [Id, 'v'])) },
           invalid(`Too many tags added for queue ${plain.split('/').at(-1)}.`)
         ],
+        ...[[], ['a', ''], ['k'.repeat(129)]].map((TagKeys): [OperationName, object, string] => [
+          'UntagQueue',
+          { QueueUrl: plain, TagKeys },
+          // A form cannot show an empty list.
+          protocol === 'query' && TagKeys.length === 0
+            ? '400 MissingParameter: The request must contain the parameter TagKeys.'
+            : invalid('Tag keys must be between 1 and 128 characters in length.')
+        ]),
         [
           'ReceiveMessage',
           { QueueUrl: plain, MaxNumberOfMessages: 11 },
@@ -364,6 +379,48 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       await call('DeleteMessage', { QueueUrl: plain, ReceiptHandle: second })
     })
 
+    t.test('a batch may change the visibility of one message twice', async t => {
+      const QueueUrl = await make('twice')
+      const change = async (...times: number[]) => {
+        await call('SendMessage', { QueueUrl, MessageBody: 'x' })
+        const [{ ReceiptHandle }] = (await call('ReceiveMessage', { QueueUrl })).Messages
+        const Entries = times.map((VisibilityTimeout, i) => ({
+          Id: `e${i}`,
+          ReceiptHandle,
+          VisibilityTimeout
+        }))
+        const { Successful } = await call('ChangeMessageVisibilityBatch', { QueueUrl, Entries })
+        await call('PurgeQueue', { QueueUrl })
+        return Successful.length
+      }
+      t.equal(await change(9, 0), 2)
+      t.equal(await change(0, 9), 2)
+    })
+
+    t.test('the time of the first receive stays', async t => {
+      const QueueUrl = await make('first')
+      const AttributeNames = ['ApproximateFirstReceiveTimestamp']
+      for (const VisibilityTimeout of [undefined, 0, 40]) {
+        await call('SendMessage', { QueueUrl, MessageBody: 'x' })
+        const first = async (ask: object) => {
+          const [message] = (await call('ReceiveMessage', { QueueUrl, AttributeNames, ...ask })).Messages
+          const { ReceiptHandle, Attributes } = message
+          await call('ChangeMessageVisibility', { QueueUrl, ReceiptHandle, VisibilityTimeout: 0 })
+          return Attributes
+        }
+        const told = await first(VisibilityTimeout === undefined ? {} : { VisibilityTimeout })
+        t.strictSame(await first({}), told, `visibility timeout ${VisibilityTimeout}`)
+        await call('PurgeQueue', { QueueUrl })
+      }
+    })
+
+    t.test('blanks around the name of an attribute are no part of it', async t => {
+      const QueueUrl = await make('blanks', { 'VisibilityTimeout ': '2' })
+      t.match(await attributes(QueueUrl, 'All'), { VisibilityTimeout: '2' })
+      await call('SetQueueAttributes', { QueueUrl, Attributes: { ' VisibilityTimeout': '3' } })
+      t.match(await attributes(QueueUrl, 'All'), { VisibilityTimeout: '3' })
+    })
+
     t.test('which attributes of a message come', async t => {
       const QueueUrl = await make('filters', { VisibilityTimeout: '0' })
       const names = ['Help.Me', 'Hello', 'attr.1øßä']
@@ -483,6 +540,11 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       t.same(await policy(), { ...whole, Statement: [b] })
       t.strictSame(await remove('b'), {})
       t.equal(await policy(), null)
+      await call('SetQueueAttributes', { QueueUrl, Attributes: { Policy: '{"Statement":[null,1]}' } })
+      t.strictSame(await add('a', [one], ['ReceiveMessage']), {}, 'whatever else stands in the policy')
+      t.same(await policy(), { ...whole, Statement: [null, 1, a] })
+      t.strictSame(await remove('a'), {})
+      await call('SetQueueAttributes', { QueueUrl, Attributes: { Policy: '' } })
       for (let i = 0; i < 20; i++) await add(`l${i}`, [one], ['SendMessage'])
       t.strictSame(await add('l0', [one], ['SendMessage']), {}, 'the same permission again')
       const many = '403 OverLimit: 21 Statements were found, maximum allowed is 20.'
@@ -545,6 +607,7 @@ t.test('the JSON protocol calls some codes otherwise', async t => {
   const ask = async (body: object) => {
     const headers = { 'x-amz-target': 'AmazonSQS.SendMessage', 'content-type': 'application/x-amz-json-1.0' }
     const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })
+    t.equal(response.headers.get('content-type'), 'application/x-amz-json-1.0')
     const { __type } = (await response.json()) as { __type: string }
     return `${__type} ${response.headers.get('x-amzn-query-error')}`
   }
@@ -555,6 +618,39 @@ t.test('the JSON protocol calls some codes otherwise', async t => {
   t.equal(await ask(late), `com.amazon.coral.service#${InvalidParameterValue}`)
   const gone = 'com.amazonaws.sqs#QueueDoesNotExist AWS.SimpleQueueService.NonExistentQueue;Sender'
   t.equal(await ask({ QueueUrl: 'none', MessageBody: 'x' }), gone)
+})
+
+t.test('the field X-Amzn-Trace-Id traces the messages that have no trace of their own', async t => {
+  const jsonType = 'application/x-amz-json-1.0'
+  const system = { AWSTraceHeader: { DataType: 'String', StringValue: 'own' } }
+  const ask = async (operation: string, input: object, fields: Record<string, string> = {}) => {
+    const headers = { 'x-amz-target': `AmazonSQS.${operation}`, 'content-type': jsonType, ...fields }
+    const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(input) })
+    t.equal(response.headers.get('content-type'), jsonType)
+    return (await response.json()) as any
+  }
+  const { QueueUrl } = await ask('CreateQueue', { QueueName: 'traced' })
+  const trace = { 'x-amzn-trace-id': 'Root=1-5759e988-bd862e3fe1be46a994272793' }
+  const Entries = [
+    { Id: 'a', MessageBody: 'none' },
+    { Id: 'b', MessageBody: 'own', MessageSystemAttributes: system }
+  ]
+  await ask('SendMessageBatch', { QueueUrl, Entries }, trace)
+  const attempt = { ...trace, 'amz-sdk-invocation-id': 'i' }
+  const sent = await ask('SendMessage', { QueueUrl, MessageBody: 'attempt' }, attempt)
+  t.notOk('MD5OfMessageSystemAttributes' in sent, 'the call has given none')
+  const again = { ...attempt, 'x-amzn-trace-id': 'Root=2' }
+  const repeated = await ask('SendMessage', { QueueUrl, MessageBody: 'attempt' }, again)
+  t.equal(repeated.MessageId, sent.MessageId, 'another trace makes no other message')
+  const body = new URLSearchParams({ Action: 'SendMessage', QueueUrl, MessageBody: 'form' })
+  await fetch(url, { method: 'POST', body, headers: trace })
+  const tooLong = { 'x-amzn-trace-id': 'x'.repeat(5000) }
+  await ask('SendMessage', { QueueUrl, MessageBody: 'long' }, tooLong)
+  const names = { MessageSystemAttributeNames: ['AWSTraceHeader'], MaxNumberOfMessages: 10 }
+  const { Messages } = await ask('ReceiveMessage', { QueueUrl, ...names })
+  const traces = Messages.map(({ Body, Attributes }: any) => `${Body} ${Attributes?.AWSTraceHeader}`)
+  const root = trace['x-amzn-trace-id']
+  t.strictSame(traces, [`none ${root}`, 'own own', `attempt ${root}`, `form ${root}`, 'long undefined'])
 })
 
 t.test('the address of a queue takes calls that are about queues', async t => {
