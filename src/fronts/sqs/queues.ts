@@ -272,8 +272,9 @@ export async function tagQueue(call: Call, input: InputOf<'TagQueue'>): Promise<
 export async function untagQueue(call: Call, input: InputOf<'UntagQueue'>): Promise<AnswerOf<'UntagQueue'>> {
   const gone = input.TagKeys
   const isKey = (name: string) => name.length >= 1 && name.length <= tagNameCharsMax
-  if (gone.length === 0 || !gone.every(isKey))
+  if (gone.length === 0 || !gone.every(isKey)) {
     throw invalidValue(`Tag keys must be between 1 and ${tagNameCharsMax} characters in length.`)
+  }
   return await changeTags(call, input.QueueUrl, Object.fromEntries(gone.map(name => [name, null])))
 }
 
