@@ -641,8 +641,8 @@ type QueueSettings struct {
 	RetentionSeconds float64 `json:"retentionSeconds,omitempty"`
 	// How long an idempotency key stands for its message. Default 86400 (1 day).
 	DedupSeconds *float64 `json:"dedupSeconds,omitempty"`
-	// The queue takes at most this many ready, delayed and leased messages, exact to what is stored at
-	// the same moment. null: no bound. Default null.
+	// The queue takes at most this many ready, delayed and leased messages. Messages stored at the
+	// same moment can pass the bound. null: no bound. Default null.
 	MaxDepth *Nullable[int] `json:"maxDepth,omitempty"`
 	// The queue takes no message with a larger body. Default 1048576.
 	MessageBytesMax int `json:"messageBytesMax,omitempty"`
@@ -1475,7 +1475,7 @@ type ScheduleList struct {
 
 // KeyRequest is an API key to make.
 type KeyRequest struct {
-	// Says to people who uses the key. 1 to 128 characters, none of them a control character or
+	// Tells people who uses the key. 1 to 128 characters, none of them a control character or
 	// invisible.
 	Name string `json:"name"`
 	// An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`), or
@@ -1513,7 +1513,7 @@ type KeyChange struct {
 type KeyInfo struct {
 	// The id of the key. It is part of the key, and not secret.
 	ID string `json:"id"`
-	// Says to people who uses the key. 1 to 128 characters, none of them a control character or
+	// Tells people who uses the key. 1 to 128 characters, none of them a control character or
 	// invisible.
 	Name string `json:"name"`
 	// An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`), or
@@ -1535,7 +1535,7 @@ type KeyInfo struct {
 type KeyMade struct {
 	// The id of the key. It is part of the key, and not secret.
 	ID string `json:"id"`
-	// Says to people who uses the key. 1 to 128 characters, none of them a control character or
+	// Tells people who uses the key. 1 to 128 characters, none of them a control character or
 	// invisible.
 	Name string `json:"name"`
 	// An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`), or

@@ -160,6 +160,7 @@ export interface RawOptions {
   uniqueOnConflict?: 'keep' | 'replace' | undefined
 }
 
+/** The id of the message, and what became of its keys. */
 export interface Enqueued {
   /** The id of a message. */
   id: string
@@ -603,8 +604,8 @@ export interface QueueSettings {
   /** How long an idempotency key stands for its message. Default 86400 (1 day). */
   dedupSeconds?: number | undefined
   /**
-   * The queue takes at most this many ready, delayed and leased messages, exact to what is stored
-   * at the same moment. null: no bound. Default null.
+   * The queue takes at most this many ready, delayed and leased messages. Messages stored at the
+   * same moment can pass the bound. null: no bound. Default null.
    */
   maxDepth?: number | null | undefined
   /** The queue takes no message with a larger body. Default 1048576. */
@@ -1499,7 +1500,7 @@ export interface ScheduleList {
 
 export interface KeyRequest {
   /**
-   * Says to people who uses the key. 1 to 128 characters, none of them a control character or
+   * Tells people who uses the key. 1 to 128 characters, none of them a control character or
    * invisible.
    */
   name: string
@@ -1551,7 +1552,7 @@ export interface KeyInfo {
   /** The id of the key. It is part of the key, and not secret. */
   id: string
   /**
-   * Says to people who uses the key. 1 to 128 characters, none of them a control character or
+   * Tells people who uses the key. 1 to 128 characters, none of them a control character or
    * invisible.
    */
   name: string
@@ -1581,7 +1582,7 @@ export interface KeyMade {
   /** The id of the key. It is part of the key, and not secret. */
   id: string
   /**
-   * Says to people who uses the key. 1 to 128 characters, none of them a control character or
+   * Tells people who uses the key. 1 to 128 characters, none of them a control character or
    * invisible.
    */
   name: string

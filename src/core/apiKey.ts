@@ -37,7 +37,7 @@ export const rightInWords =
 export const keyNamePattern = `^[^\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}]{1,${apiKeyNameCharsMax}}$`
 
 export interface ApiKeyGrant {
-  /** Says to people who uses the key. */
+  /** Tells people who uses the key. */
   name: string
   rights: string[]
   /** null: no bound. Each replica counts its own requests and messages. */

@@ -193,8 +193,8 @@ export const settings = {
     default: null,
     label: 'Maximum depth',
     help:
-      'The queue takes at most this many ready, delayed and leased messages, ' +
-      'exact to what is stored at the same moment. null: no bound.'
+      'The queue takes at most this many ready, delayed and leased messages. ' +
+      'Messages stored at the same moment can pass the bound. null: no bound.'
   },
   messageBytesMax: {
     column: 'message_bytes_max',

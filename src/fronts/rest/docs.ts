@@ -17,7 +17,7 @@ import {
 import { inOrder, tour } from './tour.ts'
 
 const description =
-  'Messages in, messages out, over HTTP on PostgreSQL.\n\n' +
+  'Holdfast is an HTTP message queue that stores its messages in PostgreSQL.\n\n' +
   `The examples use a queue of their own, \`${demoName}\`. ` +
   'Open the calls from top to bottom and press **Execute**: ' +
   'make the queue, enqueue a message, lease it, ack it. ' +

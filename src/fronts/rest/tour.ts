@@ -7,15 +7,15 @@ import { Settle } from './contract/settle.ts'
 /** Every operation under its heading, in the order in which a first visitor would press them. */
 export const tour: Record<string, { description: string; operations: string[] }> = {
   Queues: {
-    description: 'Make them and look at them.',
+    description: 'Make, change and look at queues.',
     operations: ['putQueue', 'getQueue', 'getSeries', 'listConsumers', 'listGroups', 'listQueues']
   },
   Messages: {
-    description: 'From the enqueue to the ack.',
+    description: 'Enqueue, lease and settle messages, and look at them.',
     operations: ['enqueue', 'browse', 'lease', ...Object.keys(Settle), 'getMessage', 'explainMessage']
   },
   Repair: {
-    description: 'What went wrong, or is no longer wanted.',
+    description: 'Retry, redrive, cancel and purge messages. Delete a queue.',
     operations: [
       'listFailures',
       'retry',
@@ -28,19 +28,22 @@ export const tour: Record<string, { description: string; operations: string[] }>
     ]
   },
   Topics: {
-    description: 'One publish, a copy for each queue that wants it.',
+    description: 'Publish a message once, with a copy for each queue that subscribes.',
     operations: ['subscribe', 'publish', 'getTopic', 'listTopics', 'unsubscribe', 'deleteTopic']
   },
   Push: {
-    description: 'Deliveries to an HTTP endpoint, without a worker.',
+    description: 'Deliver the messages of a queue to an HTTP endpoint, without a worker.',
     operations: ['putPush', 'getPush', 'testPush', 'rotatePush', 'deletePush']
   },
   Schedules: {
-    description: 'Messages that come again and again.',
+    description: 'Enqueue a message at the times of a cron expression.',
     operations: ['putSchedule', 'getSchedule', 'listSchedules', 'runSchedule', 'deleteSchedule']
   },
-  Keys: { description: 'Who may do what.', operations: ['createKey', 'changeKey', 'listKeys', 'revokeKey'] },
-  Health: { description: 'For those who run it.', operations: ['livez', 'readyz', 'metrics'] }
+  Keys: {
+    description: 'Make, change and revoke API keys.',
+    operations: ['createKey', 'changeKey', 'listKeys', 'revokeKey']
+  },
+  Health: { description: 'Probes and metrics.', operations: ['livez', 'readyz', 'metrics'] }
 }
 
 /** What one press must not do: these get no Execute button. */

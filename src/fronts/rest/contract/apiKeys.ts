@@ -16,7 +16,7 @@ const keyFields = {
   name: Type.String({
     pattern: keyNamePattern,
     description:
-      `Says to people who uses the key. 1 to ${apiKeyNameCharsMax} characters, ` +
+      `Tells people who uses the key. 1 to ${apiKeyNameCharsMax} characters, ` +
       'none of them a control character or invisible.',
     examples: ['mail worker']
   }),

@@ -104,7 +104,7 @@ export const Enqueued = Type.Object(
     id: messageId,
     ...storedMarks('message')
   },
-  { title: 'Enqueued' }
+  { title: 'Enqueued', description: 'The id of the message, and what became of its keys.' }
 )
 export const EnqueueAnswer = Type.Union([Enqueued, Type.Object({ messages: Type.Array(Enqueued) })], {
   description:

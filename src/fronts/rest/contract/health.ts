@@ -2,7 +2,7 @@
 import { Type, type TString } from 'typebox'
 import { operations, problemResponses } from './operation.ts'
 
-const Status = Type.Object({ status: Type.Literal('ok') }, { description: 'Yes.' })
+const Status = Type.Object({ status: Type.Literal('ok') }, { description: 'The probe succeeds.' })
 
 export const healthOperations = operations({
   livez: {
@@ -10,8 +10,8 @@ export const healthOperations = operations({
     url: '/livez',
     config: { access: 'anyone', probe: true, always: true },
     schema: {
-      summary: 'Alive?',
-      description: 'Answers while the process does. It never asks the database.',
+      summary: 'Liveness probe',
+      description: 'Answers 200 while the process answers at all. The probe never asks the database.',
       response: { 200: Status }
     }
   },
@@ -20,8 +20,9 @@ export const healthOperations = operations({
     url: '/readyz',
     config: { access: 'anyone', probe: true },
     schema: {
-      summary: 'Able to serve?',
-      description: '503 while the database is away or the service is shutting down.',
+      summary: 'Readiness probe',
+      description:
+        'Answers 503 while the database is away or takes no writes, and while the service is shutting down.',
       response: { 200: Status, 503: problemResponses(503)[503] }
     }
   },
@@ -32,8 +33,8 @@ export const healthOperations = operations({
     schema: {
       summary: 'Metrics',
       description:
-        'In the text format of Prometheus. ' +
-        'Where keys are in force this takes a key with the right `browse:*`, unless it is open to all.',
+        'All metrics of the replica, in the text format of Prometheus. ' +
+        'Once an API key exists, the call needs the right `browse:*`, unless HOLDFAST_OPEN names metrics.',
       response: {
         200: { description: 'The metrics.', content: { 'text/plain': { schema: Type.String() } } },
         ...problemResponses()

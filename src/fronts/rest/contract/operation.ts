@@ -38,16 +38,16 @@ export const bodyOptional = async (request: FastifyRequest): Promise<void> => {
 export const nothing = (description: string) => ({ type: 'null', description })
 
 const reasons: Record<number, string> = {
-  400: 'Malformed, or refused by the schema.',
-  401: 'No API key, or not a good one.',
+  400: 'The request is malformed, or the schema refuses it.',
+  401: 'The API key is missing, misspelt or revoked.',
   403: 'The key may not do this here.',
-  404: 'Nothing of this name, or the key has no right to it.',
-  409: 'Not in this state. Nothing was changed.',
-  413: 'Too large.',
-  415: 'A content type that is not taken.',
+  404: 'There is nothing of this name, or the key has no right to it.',
+  409: 'The present state does not allow the call. Nothing was changed.',
+  413: 'The request or a message is too large.',
+  415: 'The content type is not taken here.',
   422: 'The idempotency key stands for other content.',
-  429: 'A bound, a share or a rate is used up; see `code` and Retry-After.',
-  503: 'The database is away, or the service overloaded or shutting down; see Retry-After and `outcome`.'
+  429: 'A bound, a share or a rate is used up. See `code` and Retry-After.',
+  503: 'The database is away, or the service is overloaded or shutting down. See `outcome` and Retry-After.'
 }
 
 /** What every operation that may need a key can be refused with. Its key may have a rate. */

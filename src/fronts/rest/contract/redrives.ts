@@ -78,8 +78,8 @@ export const redriveOperations = operations({
       description:
         'Makes dead messages ready again, with attempts from zero. In a dead-letter queue, ' +
         'each message that is not leased goes home to the queue of its `origin`. ' +
-        'A dead message without an `origin` becomes ready where it is. With `to` they all go there. ' +
-        'A queue that is not there is made. ' +
+        'A dead message without an `origin` becomes ready where it is. ' +
+        'With `to`, all messages go to that queue. A missing target is made. ' +
         selecting,
       params: QueueParams,
       body: Type.Unsafe<Static<typeof RedriveRequest>>(RedriveRequest),
