@@ -157,7 +157,7 @@ t.test('doctor beside a service on its embedded PostgreSQL: nothing is bad', asy
   t.equal(code, 0, stdout)
   t.match(stdout, /^ok +PostgreSQL +18\.[^\n]*UTF8/m)
   t.match(stdout, /^ok +connections +1 replica × \(10 \+ 1\) = 11 of 97/m)
-  t.match(stdout, /^ok +chores +pg-boss schema \d+/m)
+  t.match(stdout, /^ok +maintenance +pg-boss schema \d+/m)
   t.match(stdout, /^0 bad, /m)
   t.notMatch(stdout, /\x1b/, 'no colours where there is no terminal') // eslint-disable-line no-control-regex
   child.kill('SIGTERM')

@@ -80,7 +80,7 @@ t.test(
     t.match(await checks(), {
       schema: { status: 'ok' },
       ownership: { status: 'ok', value: /may vacuum the tables; their owner runs holdfast migrate/ },
-      chores: { status: 'ok' }
+      maintenance: { status: 'ok' }
     })
     holdfast.child.kill('SIGTERM')
     t.equal(await holdfast.ended, 0)

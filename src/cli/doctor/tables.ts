@@ -118,7 +118,7 @@ export const autovacuum: Judge = ({ settings }) =>
 
 export const maintenance: Judge = ({ schema, server }) => {
   if (schema === null) return undefined
-  const name = 'chores'
+  const name = 'maintenance'
   const { jobs } = schema
   if (jobs === null) {
     if (server.listeners === 0) return undefined
