@@ -53,6 +53,8 @@ class Processes {
     // The first process takes each connection and gives it to the next in turn, so that all have
     // equally many.
     cluster.schedulingPolicy = cluster.SCHED_RR
+    // The threads that Node.js collects garbage with would take cores from the other processes.
+    cluster.setupPrimary({ execArgv: [...process.execArgv, '--single-threaded-gc'] })
   }
 
   /** Answers where the processes serve, once all do. */
