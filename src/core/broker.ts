@@ -301,7 +301,7 @@ export class Broker {
   }
 
   /** Stops a redrive task and leaves the rest. Refuses with redriveNotFound, queueNotFound. */
-  stopRedrive(caller: Caller, name: string, task: Digits): Promise<void> {
+  stopRedrive(caller: Caller, name: string, task: string): Promise<void> {
     return this.#redriving.stop(caller, name, task)
   }
 

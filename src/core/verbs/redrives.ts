@@ -2,7 +2,7 @@
 import type { Caller } from '../caller.ts'
 import type { Parts } from '../engine/parts.ts'
 import { ReadyCounts } from '../engine/signals.ts'
-import type { Digits, Selection } from '../message.ts'
+import { isId, type Digits, type Selection } from '../message.ts'
 import { redriveNotFound, redriveRunning, type RedriveTask, type RedriveWanted } from '../redrive.ts'
 import { inChunks } from './bulk.ts'
 
@@ -46,9 +46,10 @@ export class Redriving {
     return await turns.run(caller, () => store.last.listRedrives(id))
   }
 
-  async stop(caller: Caller, name: string, task: Digits): Promise<void> {
+  async stop(caller: Caller, name: string, task: string): Promise<void> {
     const { store, queueCache, turns } = this.#parts
     const { id } = await queueCache.find(caller, name)
+    if (!isId(task)) throw redriveNotFound(name)
     const stopped = await turns.run(caller, () => store.last.stopRedrive(id, task))
     if (!stopped) throw redriveNotFound(name)
   }

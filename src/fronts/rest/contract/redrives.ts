@@ -1,6 +1,6 @@
 /** Shapes of redrives: at once, or as tasks that keep to a rate. */
 import { Type, type Static } from 'typebox'
-import { messageIdCharsMax, rateMax, redriveRateMin } from '../../../core/limits.ts'
+import { rateMax, redriveRateMin } from '../../../core/limits.ts'
 import { redriveFailures, redriveStates } from '../../../core/redrive.ts'
 import { bulkAnswer, selecting, selection, type BulkAnswer } from './bulk.ts'
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
@@ -60,11 +60,7 @@ export const RedriveList = Type.Object(
 
 const TaskParams = object({
   queue: QueueName,
-  task: Type.String({
-    pattern: `^\\d{1,${messageIdCharsMax}}$`,
-    description: 'The task from the redrive.',
-    examples: ['1']
-  })
+  task: Type.String({ description: 'The task from the redrive.', examples: ['1'] })
 })
 
 export const redriveOperations = operations({

@@ -72,7 +72,9 @@ t.test('a task is stopped, and leaves the rest; one that was made up is not foun
   const stop = (which: string) => holdfast.call('DELETE', `${dlq.path}/redrives/${which}`)
   t.equal((await stop(task)).status, 204)
   t.equal((await stop(task)).status, 204)
-  t.match(await stop('999999'), { status: 404, body: { code: 'redriveNotFound' } })
+  for (const other of ['999999', '9'.repeat(19), 'nope', '-1']) {
+    t.match(await stop(other), { status: 404, body: { code: 'redriveNotFound' } }, other)
+  }
   t.match(await listed(dlq), [{ task, redriven: 1, state: 'stopped' }])
   t.match((await dlq.report()).counts, { ready: 9 })
   t.equal((await start(dlq, { ratePerSecond: 0.01 })).status, 202, 'and then another may start')
