@@ -1,7 +1,7 @@
 /** The files of the console. They hold no data, so they need no key. */
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
-import { basename, extname } from 'node:path'
+import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { FastifyInstance } from 'fastify'
 import { openStates, states } from '../../core/counters.ts'
@@ -67,8 +67,9 @@ export async function assetRoutes(app: FastifyInstance): Promise<void> {
   for (const name of await readdir(pages)) {
     const type = types[extname(name)]
     if (type === undefined) continue
-    const path = name === 'index.html' ? '/console' : `/console/${name}`
-    serve(app, path, await readFile(new URL(name, pages)), type)
+    const bytes = await readFile(new URL(name, pages))
+    if (name === 'index.html') serve(app, '/console', bytes, type, fromItsFolder(bytes))
+    else serve(app, `/console/${name}`, bytes, type)
   }
   for (const [name, file] of Object.entries(vendored)) {
     const bytes = await readFile(fileURLToPath(import.meta.resolve(file)))
@@ -77,12 +78,21 @@ export async function assetRoutes(app: FastifyInstance): Promise<void> {
   serve(app, '/console/tables.js', Buffer.from(tablesModule), types['.js']!)
 }
 
-function serve(app: FastifyInstance, path: string, bytes: Buffer, type: string): void {
-  const etag = `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"`
+/** The page for `/console/`: its files then stand beside it, and no longer below. */
+function fromItsFolder(page: Buffer): Buffer {
+  return Buffer.from(page.toString().replaceAll('"console/', '"'))
+}
+
+function serve(app: FastifyInstance, path: string, bytes: Buffer, type: string, withSlash = bytes): void {
+  const plain = tagged(bytes)
+  const slashed = tagged(withSlash)
   app.get(path, open, async (request, reply) => {
-    // The router takes both, but the page's addresses are relative to the one without a slash.
-    if (/^[^?]*\/(\?|$)/.test(request.url)) return reply.redirect(`../${basename(path)}`, 308)
+    const { bytes, etag } = /^[^?]*\/(\?|$)/.test(request.url) ? slashed : plain
     reply.headers({ ...headers, etag }).type(type)
     return request.headers['if-none-match'] === etag ? reply.code(304).send() : reply.send(bytes)
   })
+}
+
+function tagged(bytes: Buffer): { bytes: Buffer; etag: string } {
+  return { bytes, etag: `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"` }
 }

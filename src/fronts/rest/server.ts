@@ -137,7 +137,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
 
 async function toConsole(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   if (request.method === 'POST' || !/text\/html/i.test(request.headers.accept ?? '')) throw routeNotFound()
-  return reply.redirect('console', 302)
+  return reply.redirect('/console', 302)
 }
 
 /** Of what a refused answer would have said, these fields do not belong to its refusal. */

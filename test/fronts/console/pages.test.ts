@@ -251,7 +251,7 @@ t.test('a queue is subscribed to a topic, and its subscription ended', needs, as
 
 t.test('schedules are made, paused, run and deleted', needs, async t => {
   const holdfast = await service(t)
-  const { page, faults } = await openPage(browser, `${holdfast.url}/console#/schedules`)
+  const { page, faults } = await openPage(browser, `${holdfast.url}/console/#/schedules`)
   await page.getByText('No schedule yet').waitFor()
   await press(page, 'New schedule')
   await page.getByLabel('Name').fill('daily')
@@ -272,6 +272,7 @@ t.test('schedules are made, paused, run and deleted', needs, async t => {
     (await holdfast.get('/queues/reports/messages')).text.includes('"body":{"n": 1.0},'),
     'exactly as typed'
   )
+  await press(page, 'Pause …')
   await press(page, 'Pause')
   await page.getByText('No runs while it is paused.').waitFor()
   await press(page, 'Edit')

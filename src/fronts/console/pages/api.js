@@ -7,7 +7,7 @@ import { limits } from './tables.js'
 
 const keyName = 'holdfast.key'
 /** The folder that holds the console: behind a proxy it need not be the root of the host. */
-export const root = new URL('.', location.href).href.replace(/\/$/, '')
+export const root = new URL('..', import.meta.url).href.replace(/\/$/, '')
 
 /**
  * What is wrong with one field of a request.

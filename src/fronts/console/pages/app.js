@@ -1,7 +1,7 @@
 /** The console: signs in, shows the page that the address names, and what is above every page. */
 import { html, render, useEffect, useErrorBoundary, useLayoutEffect, useRef, useState } from './vendor/htm.js'
 import { useAddress } from './address.js'
-import { storedKey, storeKey, whenSignedOut } from './api.js'
+import { root, storedKey, storeKey, whenSignedOut } from './api.js'
 import { clockTitle, nextClock, zoneLabel } from './clock.js'
 import { above, closeDialog } from './dialog.js'
 import { focusHeading, watchFocus } from './focus.js'
@@ -176,7 +176,9 @@ function TopBar({ page, admin, signOut }) {
   const theme = savedTheme()
   const current = name => (page === name ? 'page' : undefined)
   return html`<header class="top">
-    <a class="brand" href="#/"><img src="console/icon.svg" alt="" width="26" height="26" />Holdfast</a>
+    <a class="brand" href="#/"
+      ><img src="${root}/console/icon.svg" alt="" width="26" height="26" />Holdfast</a
+    >
     <nav aria-label="Pages">
       <a href="#/" aria-current=${current('queues')}>Queues</a>
       <a href="#/topics" aria-current=${current('topics')}>Topics</a>

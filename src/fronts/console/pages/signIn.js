@@ -1,5 +1,6 @@
 /** What is shown instead of a page while the console has no good key. */
 import { html } from './vendor/htm.js'
+import { root } from './api.js'
 import { ProblemNote } from './ui.js'
 
 /** Asks for an API key. `problem` is why the last one was refused. */
@@ -10,7 +11,7 @@ export function SignIn({ problem, onSecret }) {
   }
   return html`<main class="signin">
     <form onSubmit=${onSubmit}>
-      <img src="console/icon.svg" alt="" width="48" height="48" />
+      <img src="${root}/console/icon.svg" alt="" width="48" height="48" />
       <h1>Holdfast</h1>
       <p>This service needs an API key. The key stays in this tab only, until you close it.</p>
       <label
