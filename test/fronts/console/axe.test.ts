@@ -128,7 +128,11 @@ t.test('no violation in any dialog of the console', needs, async t => {
     ['light', 'Pause'],
     ['dark', 'Resume']
   ] as const) {
-    await page.getByRole('button', { name, exact: true }).first().click()
+    await page
+      .getByRole('button', { name: `${name} …`, exact: true })
+      .first()
+      .click()
+    await press(page, name)
     await page.locator('.toast', { hasText: `${name}d` }).waitFor()
     t.strictSame(await violations(page, 'document', [scheme]), [], `a toast, ${scheme}`)
   }

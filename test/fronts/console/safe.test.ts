@@ -30,7 +30,13 @@ t.test('Enter and Enter change nothing in any confirmation, and the focus goes b
     const [queue, messages, schedule] = await Promise.all(
       ['/queues/mail', '/queues/mail/messages', '/schedules/daily'].map(holdfast.get)
     )
-    return [queue!.body.settings, queue!.body.counts, messages!.text, schedule!.body.lastRun]
+    return [
+      queue!.body.settings,
+      queue!.body.counts,
+      messages!.text,
+      schedule!.body.lastRun,
+      schedule!.body.paused
+    ]
   }
   const before = await whole()
   const confirmations: [string, string[], string][] = [
@@ -45,6 +51,7 @@ t.test('Enter and Enter change nothing in any confirmation, and the focus goes b
     [`#/queues/mail/messages/${dead}`, ['Delete …'], 'Keep'],
     [`#/queues/mail/messages/${delayed}`, ['Retry now …'], 'Cancel'],
     ['#/schedules', ['Run now …'], 'Cancel'],
+    ['#/schedules', ['Pause …'], 'Cancel'],
     ['#/schedules', ['Delete …'], 'Keep']
   ]
   for (const [hash, [name], safe] of confirmations) {

@@ -1,9 +1,8 @@
 /** One schedule: when it runs, how its last run ended, and what can be done to it. */
 import { html, useEffect, useState } from './vendor/htm.js'
 import { messageAddress, queueAddress } from './address.js'
-import { perform } from './api.js'
 import { time } from './clock.js'
-import { above, confirm, toastProblem } from './dialog.js'
+import { above, confirm } from './dialog.js'
 import { ago } from './format.js'
 import { may } from './rights.js'
 import { readSchedule, schedulePath } from './scheduleCalls.js'
@@ -80,20 +79,25 @@ function askToDelete({ name }, onDone) {
   })
 }
 
-async function pauseOrResume({ name, paused }, onDone) {
-  try {
-    await perform({ method: 'PUT', path: schedulePath(name), body: { paused: !paused } })
-    above.toast(`Schedule ${name} ${paused ? 'resumed' : 'paused'}.`)
-    onDone()
-  } catch (/** @type {any} */ error) {
-    toastProblem(error)
-  }
+function askToPause({ name, paused }, onDone) {
+  confirm({
+    title: paused ? `Resume ${name}?` : `Pause ${name}?`,
+    text: paused
+      ? 'It runs again from now on. Runs that it missed while it was paused are not made up for.'
+      : 'It enqueues no messages until it is resumed. Runs that it misses are not made up for.',
+    yes: paused ? 'Resume' : 'Pause',
+    requests: [{ method: 'PUT', path: schedulePath(name), body: { paused: !paused } }],
+    onDone: () => {
+      above.toast(`Schedule ${name} ${paused ? 'resumed' : 'paused'}.`)
+      onDone()
+    }
+  })
 }
 
 function ScheduleButtons({ schedule, onEdit, onDone }) {
   return html`
     <button onClick=${() => askToRun(schedule, onDone)}>Run now …</button>
-    <button onClick=${() => pauseOrResume(schedule, onDone)}>${schedule.paused ? 'Resume' : 'Pause'}</button>
+    <button onClick=${() => askToPause(schedule, onDone)}>${schedule.paused ? 'Resume …' : 'Pause …'}</button>
     <button onClick=${onEdit}>Edit</button>
     <button class="danger" onClick=${() => askToDelete(schedule, onDone)}>Delete …</button>
   `
