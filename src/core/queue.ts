@@ -109,6 +109,7 @@ export function deletedEachTime(what: string, attempts: number, undone: string):
 export function queueNotFound(name: string): QueueError {
   return new QueueError(
     'queueNotFound',
-    `There is no queue ${name}. Enqueue a message to it, or PUT /queues/${name}: both make it.`
+    `There is no queue ${name}. PUT /queues/${name} makes it. An enqueue does too, unless the service ` +
+      'runs with HOLDFAST_CREATE_QUEUES=off.'
   )
 }

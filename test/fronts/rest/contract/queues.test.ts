@@ -116,7 +116,10 @@ t.test('with HOLDFAST_CREATE_QUEUES=off, an enqueue into an unknown queue is ref
   const strict = await service(t, { env: { HOLDFAST_CREATE_QUEUES: 'off' } })
   t.match(await strict.post('/queues/unmade/messages', { body: 1 }), {
     status: 404,
-    body: { code: 'queueNotFound' }
+    body: {
+      code: 'queueNotFound',
+      detail: /^There is no queue unmade\. PUT .* HOLDFAST_CREATE_QUEUES=off\.$/
+    }
   })
   await strict.call('PUT', '/queues/unmade')
   t.equal((await strict.post('/queues/unmade/messages', { body: 1 })).status, 201)
