@@ -137,8 +137,10 @@ export class Schedules {
     limit: number,
     scope: NameScope
   ): Promise<{ schedules: Omit<Schedule, 'body' | 'headers'>[]; next: string | null }> {
-    const page = await this.#broker.inTurn(caller, () => this.#store.last.listSchedules(after, limit, scope))
-    return { schedules: page, next: page.length === limit ? page.at(-1)!.name : null }
+    const found = await this.#broker.inTurn(caller, () =>
+      this.#store.last.listSchedules(after, limit + 1, scope)
+    )
+    return { schedules: found.slice(0, limit), next: found.length > limit ? found[limit - 1]!.name : null }
   }
 
   /** The next five times. Fewer when the times are years apart. */

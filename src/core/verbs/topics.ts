@@ -75,8 +75,8 @@ export class Topics {
     queue: string | null
   ): Promise<{ topics: { topic: string; subscriptions: number }[]; next: string | null }> {
     const { store, turns } = this.#parts
-    const topics = await turns.run(caller, () => store.last.listTopics(after, limit, scope, queue))
-    return { topics, next: topics.length === limit ? topics.at(-1)!.topic : null }
+    const topics = await turns.run(caller, () => store.last.listTopics(after, limit + 1, scope, queue))
+    return { topics: topics.slice(0, limit), next: topics.length > limit ? topics[limit - 1]!.topic : null }
   }
 
   // Publishes here know the change at once. Those of other replicas know it within a second.

@@ -89,10 +89,10 @@ async function listGroups(
   after: string | null,
   limit: number
 ): Promise<GroupPage> {
-  const rows = await session.query(groupsStatement, [queueId, after, limit])
+  const rows = await session.query(groupsStatement, [queueId, after, limit + 1])
   return {
-    groups: rows.map(({ line: _, ...group }) => group),
-    next: rows.length === limit ? rows.at(-1)!.line : null
+    groups: rows.slice(0, limit).map(({ line: _, ...group }) => group),
+    next: rows.length > limit ? rows[limit - 1]!.line : null
   }
 }
 

@@ -232,8 +232,9 @@ export async function listQueues(
   { names, prefixes }: NameScope,
   deadLetterQueue: string | null
 ): Promise<{ queues: QueueReport[]; more: boolean }> {
-  const rows = await session.query(listStatement, [after, limit, names, prefixes, deadLetterQueue])
-  return { queues: rows.map(reportOf), more: rows.length === limit || rows.length < (rows[0]?.found ?? 0) }
+  const rows = await session.query(listStatement, [after, limit + 1, names, prefixes, deadLetterQueue])
+  const more = rows.length > limit || rows.length < (rows[0]?.found ?? 0)
+  return { queues: rows.slice(0, limit).map(reportOf), more }
 }
 
 /** The states that `maxDepth` counts. */

@@ -125,6 +125,33 @@ t.test('with HOLDFAST_CREATE_QUEUES=off, an enqueue into an unknown queue is ref
   t.equal((await strict.post('/queues/unmade/messages', { body: 1 })).status, 201)
 })
 
+t.test('the last page of a list says that it is the last, full or not', async t => {
+  const dlq = await queue()
+  const q = await queue({ ordering: 'group', deadLetterQueue: dlq.name })
+  await queue({ deadLetterQueue: dlq.name })
+  await q.enqueue({ messages: ['a', 'b'].map(group => ({ body: 1, group })) })
+  for (const name of ['a', 'b']) {
+    await holdfast.call('PUT', `/topics/${name}/subscriptions/${q.name}`)
+    await holdfast.call('PUT', `/schedules/${name}`, { queue: q.name, cron: '0 0 1 1 *', body: 1 })
+  }
+  const lists: [string, string][] = [
+    ['queues', `/queues?deadLetterQueue=${dlq.name}`],
+    ['topics', '/topics?'],
+    ['schedules', '/schedules?'],
+    ['messages', `${q.path}/messages?`],
+    ['messages', `${q.path}/messages?state=ready`],
+    ['groups', `${q.path}/groups?`]
+  ]
+  for (const [field, path] of lists) {
+    const page = async (limit: number, cursor?: string) =>
+      (await holdfast.get(`${path}&limit=${limit}${cursor ? `&cursor=${cursor}` : ''}`)).body
+    const whole = await page(2)
+    t.match([whole[field].length, whole.cursor], [2, null], path)
+    const first = await page(1)
+    t.match(await page(1, first.cursor), { [field]: { length: 1 }, cursor: null }, path)
+  }
+})
+
 t.test('a deleted queue is gone with its messages, and the next of its name is another queue', async t => {
   const q = await queue()
   await q.enqueue({ body: 1 })
