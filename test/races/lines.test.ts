@@ -97,7 +97,8 @@ for (const [name, enqueueBefore] of Object.entries(enqueues)) {
     await blocker.query('begin')
     await enqueueBefore(q)
     const acking = ack(poolA, q.id, [first!])
-    await untilBlocked(1)
+    // An ack that waits for nothing ends here, and nothing becomes ready.
+    await Promise.race([untilBlocked(1), acking])
     await blocker.query('commit')
     t.match((await acking).freed, { count: 1 })
     t.equal((await lease(poolB, q.id, 1)).length, 1)
