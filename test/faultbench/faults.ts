@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url'
 import { post, type Cluster } from './cluster.ts'
 import type { Mood } from './endpoint.ts'
 import type { EndpointProcess } from './endpointProcess.ts'
-import { commitReply, httpAnswer, type Swallow } from './proxy.ts'
+import { commit, commitReply, httpAnswer, type Swallow } from './proxy.ts'
 import type { Random } from './random.ts'
 
 export interface Stage {
@@ -106,6 +106,15 @@ export const faults: Record<string, Fault> = {
       )
       return healsItself
     }
+  },
+  'commit-cut': {
+    what: 'one commit in ten never arrives at PostgreSQL, and its connection is reset',
+    inject: stage =>
+      swallowing(
+        stage,
+        'database',
+        commit(() => stage.dice.chance(0.1))
+      )
   },
   'commit-reply-cut': {
     what: 'the reply to one commit in ten is lost, and its connection reset',
@@ -430,7 +439,7 @@ async function swallowing(
   for (const proxy of proxies) Object.assign(proxy, { swallow, swallowed: 0 })
   await pause(lastsMs)
   return () => {
-    if (proxies.every(({ swallowed }) => swallowed === 0)) odd('no answer was lost: the proxy saw none')
+    if (proxies.every(({ swallowed }) => swallowed === 0)) odd('nothing was lost: the proxy saw none of it')
     for (const proxy of proxies) proxy.swallow = null
   }
 }

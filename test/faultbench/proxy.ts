@@ -14,12 +14,12 @@ import {
 import { reset } from '../support/reset.ts'
 
 /**
- * Which answers to lose. A request that `wants` chooses is passed on, and its connection is reset
- * when `answered` says that the answer is there.
+ * What to lose. A request that `wants` chooses is passed on, and its connection is reset when
+ * `answered` says that the answer is there. Without `answered` the request itself is lost.
  */
 export interface Swallow {
   wants: (request: Buffer) => boolean
-  answered: (answer: Buffer) => boolean
+  answered?: (answer: Buffer) => boolean
 }
 
 interface Link {
@@ -93,14 +93,12 @@ export class Proxy {
     this.#pass(client, server, chunk => {
       if (chunk.includes('listen holdfast')) link.listens = true
       if (this.swallow?.wants(chunk)) link.doomed = true
-      server.write(chunk)
+      if (link.doomed && this.swallow?.answered === undefined) this.#lose(link)
+      else server.write(chunk)
     })
     this.#pass(server, client, chunk => {
       if (!link.doomed) client.write(chunk)
-      else if (this.swallow === null || this.swallow.answered(chunk)) {
-        this.swallowed++
-        this.#cut(link)
-      }
+      else if (this.swallow?.answered?.(chunk) ?? true) this.#lose(link)
     })
     for (const socket of [client, server]) {
       socket
@@ -134,6 +132,11 @@ export class Proxy {
     from.on('data', hold).on('end', () => hold(null))
   }
 
+  #lose(link: Link): void {
+    this.swallowed++
+    this.#cut(link)
+  }
+
   #cut(link: Link): void {
     if (!this.#links.delete(link)) return
     // Only TCP can be reset, and the connection to PostgreSQL is a Unix socket.
@@ -159,14 +162,18 @@ const mutations = [
   'expose_due'
 ].map(name => `\0${name}\0`)
 
-/**
- * Loses the reply to a commit, or to a statement that commits by itself: what PostgreSQL ends with
- * "ready, in no transaction".
- */
-export function commitReply(isHit: () => boolean): Swallow {
+/** Loses a commit, or a statement that commits by itself, on its way to PostgreSQL. */
+export function commit(isHit: () => boolean): Swallow {
   return {
     wants: request =>
-      (request.includes('commit\0') || mutations.some(name => request.includes(name))) && isHit(),
+      (request.includes('commit\0') || mutations.some(name => request.includes(name))) && isHit()
+  }
+}
+
+/** Loses the reply to such a commit: what PostgreSQL ends with "ready, in no transaction". */
+export function commitReply(isHit: () => boolean): Swallow {
+  return {
+    ...commit(isHit),
     answered: answer => answer.subarray(-6).toString('latin1') === 'Z\0\0\0\x05I'
   }
 }
