@@ -87,6 +87,7 @@ export interface Held {
   id: string
   fence: number
   receipt: string
+  group?: string
 }
 
 export async function lease(
@@ -123,7 +124,7 @@ export async function lease(
 function logLeases(answer: Answer, call: Pick<LeaseEvent, 'queue' | 'leaseMs' | 'at' | 'end'>): Held[] {
   const bodies = bodiesOf(answer.text)
   return answer.body.messages.map((message: any, index: number): Held => {
-    const { id, fence, attempt, maxAttempts, contentType, headers, leaseExpiresAt, receipt } = message
+    const { id, fence, attempt, maxAttempts, contentType, headers, leaseExpiresAt, receipt, group } = message
     const body = bodies[index] ?? Buffer.from('unreadable')
     log({
       t: 'lease',
@@ -137,7 +138,7 @@ function logLeases(answer: Answer, call: Pick<LeaseEvent, 'queue' | 'leaseMs' | 
       ...call
     })
     counts.leased++
-    return { queue: call.queue, id, fence, receipt }
+    return { queue: call.queue, id, fence, receipt, group }
   })
 }
 

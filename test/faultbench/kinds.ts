@@ -8,6 +8,9 @@ import { copiesOf } from './queues.ts'
 import type { Random } from './random.ts'
 
 const holdMs = 600
+const relayPauseMs = 100
+/** How many groups are relayed at a time. */
+const relayGroups = 6
 
 interface Kind {
   pauseMs: number
@@ -62,6 +65,7 @@ export const kinds: ((dice: Random) => Promise<void>)[] = [
   redrive,
   climb,
   climb,
+  relay,
   hoard,
   hoard,
   hoard
@@ -121,6 +125,35 @@ async function redrive(dice: Random): Promise<void> {
 async function climb(dice: Random): Promise<void> {
   while (phase.consuming) {
     await settle('ack', await lease('steps', 1 + dice.below(4), leaseMs, [], dice), dice)
+  }
+}
+
+/**
+ * Acks each message of `relay` while it sends the next one of the group, so that the ack of the last
+ * message of a group races with an enqueue. Each group has one sender, so its order is known.
+ */
+async function relay(dice: Random): Promise<void> {
+  let groupsMade = 0
+  const pass = (group: string) => {
+    const order: Order = {
+      queue: 'relay',
+      raw: false,
+      list: false,
+      keyed: true,
+      delayMs: 0,
+      options: [{ group }]
+    }
+    return insist(order, [draft('json', newToken(), dice)], dice)
+  }
+  for (; phase.consuming; await pause(dice.below(2 * relayPauseMs))) {
+    const held = await lease('relay', relayGroups, leaseMs, [], dice)
+    const byGroup = [...Map.groupBy(held, ({ group }) => group!)]
+    const groups = byGroup.map(([group]) => group).filter(() => dice.chance(0.9))
+    for (let count = byGroup.length; count < relayGroups; count++) groups.push(`relay-${++groupsMade}`)
+    await Promise.all([
+      ...(phase.producing ? groups.map(pass) : []),
+      ...byGroup.map(([, messages]) => settle('ack', messages, dice))
+    ])
   }
 }
 

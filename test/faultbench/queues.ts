@@ -24,6 +24,9 @@ const special: Record<string, object> = {
   'copies-b': kept
 }
 
+/** A queue with an order on which one caller of the workload `special` works alone: see kinds.ts. */
+const relayed: Record<string, object> = { relay: { ...kept, ordering: 'group' } }
+
 /** Queues that the service delivers to an endpoint. Nobody else works on them. */
 const pushed: Record<string, object> = {
   pushed: { ...kept, maxAttempts: null },
@@ -39,12 +42,13 @@ export const commonQueues = Object.keys(common)
 export const specialQueues = Object.keys(special)
 export const pushedQueues = Object.keys(pushed)
 /** Those in which one answer may bring several messages of a group. */
-export const orderedQueues = ['ordered']
-export const loadedQueues = [...commonQueues, ...specialQueues, ...pushedQueues]
+export const orderedQueues = ['ordered', 'relay']
+export const loadedQueues = [...commonQueues, ...specialQueues, ...Object.keys(relayed), ...pushedQueues]
 
 export const queues: Record<string, object> = {
   ...common,
   ...special,
+  ...relayed,
   ...pushed,
   // To see whether each replica serves.
   'probe-a': {},
