@@ -21,7 +21,7 @@ import type {
   Selection
 } from './message.ts'
 import type { BulkWork, Matches, PageAsked, SettleVerb, Store } from './ports.ts'
-import type { NameScope, Queue, QueueChange, QueueReport } from './queue.ts'
+import type { NamePage, Queue, QueueChange, QueueReport } from './queue.ts'
 import type { RedriveTask, RedriveWanted } from './redrive.ts'
 import type { Series, Spark } from './series.ts'
 import type { Publication, PublishedCopy } from './topic.ts'
@@ -230,18 +230,15 @@ export class Broker {
   }
 
   /**
-   * Reports of queues by name, from the one after `after` on. `scope` holds the queues that the
-   * caller may see. With `deadLetterQueue`, only those that have this one. `next` is null on the last
-   * page.
+   * Reports of queues by name: those of the scope, which holds the queues that the caller may see.
+   * With `deadLetterQueue`, only those that have this one. `next` is null on the last page.
    */
   listQueues(
     caller: Caller,
-    after: string,
-    limit: number,
-    scope: NameScope,
+    page: NamePage,
     deadLetterQueue: string | null = null
   ): Promise<{ queues: QueueReport[]; next: string | null }> {
-    return this.#queues.list(caller, after, limit, scope, deadLetterQueue)
+    return this.#queues.list(caller, page, deadLetterQueue)
   }
 
   /**

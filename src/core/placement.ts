@@ -2,7 +2,7 @@
  * Where queues are, if there are several cells: databases of their own, each with its replicas of the
  * service. A placement says which cell each name belongs to.
  */
-import { namePattern, queueNamePattern } from './queue.ts'
+import { nameTest } from './queue.ts'
 
 export interface Cell {
   /** For holdfast cells itself: doctor, and telling the database what belongs there. */
@@ -153,8 +153,8 @@ function faultInNames({ cells, prefixes = {}, queues = {} }: PlacementFile): str
     if (!known.includes(cell)) return `${name === '' ? '""' : name} is placed in ${cell}, which is no cell.`
   }
   const wrong =
-    Object.keys(queues).find(name => !new RegExp(queueNamePattern).test(name)) ??
-    Object.keys(prefixes).find(name => name !== '' && !new RegExp(namePattern).test(name))
+    Object.keys(queues).find(name => !nameTest.test(name)) ??
+    Object.keys(prefixes).find(name => name !== '' && !nameTest.test(name))
   return wrong === undefined ? null : `No queue can be called ${wrong}, nor begin so.`
 }
 

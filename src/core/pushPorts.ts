@@ -17,8 +17,7 @@ export interface PushVerbs {
   putPush(
     queue: string,
     change: Partial<PushSettings>,
-    keyId: string,
-    callerId: string
+    maker: { keyId: string; callerId: string }
   ): Promise<(Push & { created: boolean }) | null>
   /** Has a push sign by a new key, and for so long by the old one too. null: there is none. */
   rotatePush(queue: string, keyId: string, oldSeconds: number): Promise<Push | null>

@@ -60,14 +60,21 @@ export interface QueueReport {
   updatedAt: string
 }
 
-/** What queues and schedules may be called. */
+/** What queues, topics and schedules may be called. */
 export const namePattern = `^[A-Za-z0-9][A-Za-z0-9_.-]{0,${nameCharsMax - 1}}$`
-export const queueNamePattern = namePattern
+export const nameTest = new RegExp(namePattern)
 
 /** The queues that a caller may see: by name, and by the beginning of the name. */
 export interface NameScope {
   names: string[]
   prefixes: string[]
+}
+
+/** What a page of a list by name shows: the first `limit` names of the scope after `after`. */
+export interface NamePage {
+  after: string
+  limit: number
+  scope: NameScope
 }
 
 export const everyQueue: NameScope = { names: [], prefixes: [''] }

@@ -1,7 +1,7 @@
 /** The verbs of queues, as the store has them. */
 import type { Holding } from './fairShare.ts'
 import type { BeginStandstill } from './engine/standstills.ts'
-import type { NameScope, Queue, QueueReport, Revise } from './queue.ts'
+import type { NamePage, Queue, QueueReport, Revise } from './queue.ts'
 
 export interface QueueVerbs {
   /** A queue and the settings that are acted on. null: there is none. */
@@ -9,13 +9,11 @@ export interface QueueVerbs {
   /** What a queue is set to and holds. null: there is none. */
   reportQueue(name: string): Promise<QueueReport | null>
   /**
-   * Reports by name, from the one after `after` on: of all queues, or of those with this dead-letter
-   * queue. `more`: others may follow.
+   * Reports by name: of all queues of the scope, or of those with this dead-letter queue. `more`:
+   * others may follow.
    */
   listQueues(
-    after: string,
-    limit: number,
-    scope: NameScope,
+    page: NamePage,
     deadLetterQueue: string | null
   ): Promise<{ queues: QueueReport[]; more: boolean }>
   /** Frees the name at once, if there is such a queue. Maintenance removes the messages later. */

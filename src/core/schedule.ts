@@ -5,9 +5,8 @@ import { invalidRequest, QueueError } from './errors.ts'
 import { checkOneMore } from './fairShare.ts'
 import { checkBodySize, type Digits } from './message.ts'
 import { priorityDefault } from './options.ts'
-import { namePattern, type EnqueueDefaults } from './queue.ts'
+import type { EnqueueDefaults } from './queue.ts'
 
-export const scheduleNamePattern = namePattern
 /** A time that is past for longer than this was missed, as in an outage. */
 export const lateMsMax = 60_000
 
@@ -25,6 +24,15 @@ export interface ScheduleSettings {
   priority: number
   paused: boolean
   missed: Missed
+}
+
+/** All that a caller decides of a schedule, and when it is due next. */
+export interface ScheduleState {
+  settings: ScheduleSettings
+  /** null: it was made without a key. */
+  owner: Owner | null
+  /** null while it is paused. */
+  nextAt: string | null
 }
 
 export type ScheduleChange = Partial<ScheduleSettings>
@@ -92,6 +100,9 @@ export interface Schedule extends ScheduleSettings {
   createdAt: string
   updatedAt: string
 }
+
+/** A schedule without its message. */
+export type ListedSchedule = Omit<Schedule, 'body' | 'headers'>
 
 /** A schedule that is due, with its queue. */
 export interface DueSchedule {

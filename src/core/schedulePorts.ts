@@ -1,19 +1,19 @@
 /** The verbs of schedules, as the store offers them. core/ports.ts has the others. */
-import type { NameScope } from './queue.ts'
+import type { NamePage, NameScope } from './queue.ts'
 import type {
   DueSchedule,
   FiredSchedule,
   HeldSchedules,
-  Owner,
+  ListedSchedule,
   Schedule,
-  ScheduleSettings
+  ScheduleState
 } from './schedule.ts'
 
 export interface ScheduleVerbs {
   /** A schedule with its message. null: there is none of this name. */
   findSchedule(name: string): Promise<Schedule | null>
-  /** Schedules by name, from the one after `after` on, without their messages. */
-  listSchedules(after: string, limit: number, scope: NameScope): Promise<Omit<Schedule, 'body' | 'headers'>[]>
+  /** Schedules by name, without their messages: those whose queues are in the scope. */
+  listSchedules(page: NamePage): Promise<ListedSchedule[]>
   /**
    * Locks a schedule until the transaction ends, if the scope holds its queue. `now` is the time on
    * the database's clock.
@@ -24,19 +24,9 @@ export interface ScheduleVerbs {
   /** Counts the other schedules. Until the transaction ends, no other session counts. */
   countSchedules(name: string, queue: string, ownerId: string | null): Promise<HeldSchedules>
   /** Makes a schedule. null: another session has just made one of this name. */
-  createSchedule(
-    name: string,
-    settings: ScheduleSettings,
-    owner: Owner | null,
-    nextAt: string | null
-  ): Promise<Schedule | null>
-  /** Changes all settings of a schedule that the transaction has locked. */
-  changeSchedule(
-    name: string,
-    settings: ScheduleSettings,
-    owner: Owner | null,
-    nextAt: string | null
-  ): Promise<Schedule>
+  createSchedule(name: string, state: ScheduleState): Promise<Schedule | null>
+  /** Writes the whole state of a schedule that the transaction has locked. */
+  changeSchedule(name: string, state: ScheduleState): Promise<Schedule>
   /** Nothing happens if there is none of this name. */
   removeSchedule(name: string): Promise<void>
   /** Locks some of the due schedules until the end of the transaction, the earliest first. */

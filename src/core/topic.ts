@@ -4,9 +4,7 @@ import { routingKeyCharsMax, subscriptionsMax, subscriptionsPerTopicMax } from '
 import type { Caller } from './caller.ts'
 import { checkOneMore, type Holding } from './fairShare.ts'
 import type { Digits, NewMessage } from './message.ts'
-import { namePattern, type Queue } from './queue.ts'
-
-export const topicNamePattern = namePattern
+import type { Queue } from './queue.ts'
 
 /** A word of a routing key: any character but a dot, NUL, and half of a surrogate pair. */
 const word = '[^.\\u0000\\ud800-\\udfff]+'

@@ -1,5 +1,5 @@
 /** The verbs of topics, as the store offers them. core/ports.ts has the others. */
-import type { NameScope } from './queue.ts'
+import type { NamePage } from './queue.ts'
 import type { HeldSubscriptions, Subscription, TopicReport } from './topic.ts'
 
 export interface TopicVerbs {
@@ -8,15 +8,10 @@ export interface TopicVerbs {
   /** The same, with the names of the queues alone. */
   reportTopic(topic: string): Promise<TopicReport | null>
   /**
-   * Topics by name, from the one after `after` on, with the number of their subscriptions. With
-   * `queue`, only those to which this one subscribes.
+   * Topics by name, with the number of their subscriptions. With `queue`, only those to which this
+   * one subscribes.
    */
-  listTopics(
-    after: string,
-    limit: number,
-    scope: NameScope,
-    queue: string | null
-  ): Promise<{ topic: string; subscriptions: number }[]>
+  listTopics(page: NamePage, queue: string | null): Promise<{ topic: string; subscriptions: number }[]>
   /** Counts subscriptions. Until the transaction ends, no other session counts. */
   countSubscriptions(topic: string, queue: string, callerId: string): Promise<HeldSubscriptions>
   /** Makes the queue if there is none. */
@@ -28,8 +23,7 @@ export interface TopicVerbs {
   putSubscription(
     topic: string,
     queue: string,
-    pattern: string | null,
-    callerId: string
+    settings: { pattern: string | null; callerId: string }
   ): Promise<{ created: boolean; pattern: string } | null>
   /** Nothing happens if there is none. */
   removeSubscription(topic: string, queue: string): Promise<void>

@@ -1,9 +1,7 @@
 /** The shape of a file of queues, made of the shapes that the REST calls take. */
 import { Type, type TSchema } from 'typebox'
 import { keyNamePattern } from '../core/apiKey.ts'
-import { queueNamePattern } from '../core/queue.ts'
-import { scheduleNamePattern } from '../core/schedule.ts'
-import { topicNamePattern } from '../core/topic.ts'
+import { namePattern } from '../core/queue.ts'
 import { KeyRequest } from '../fronts/rest/contract/apiKeys.ts'
 import { PushChange } from '../fronts/rest/contract/push.ts'
 import { SettingsChange } from '../fronts/rest/contract/queues.ts'
@@ -35,12 +33,10 @@ const { name: _name, secret: _secret, ...grant } = KeyRequest.properties
 
 export const DeclaredFile = Type.Unsafe<Declared>(
   object({
-    queues: maybe(byName(queueNamePattern, SettingsChange)),
-    topics: maybe(
-      byName(topicNamePattern, object({ subscriptions: byName(queueNamePattern, SubscriptionChange) }))
-    ),
-    schedules: maybe(byName(scheduleNamePattern, ScheduleChange)),
-    push: maybe(byName(queueNamePattern, PushChange)),
+    queues: maybe(byName(namePattern, SettingsChange)),
+    topics: maybe(byName(namePattern, object({ subscriptions: byName(namePattern, SubscriptionChange) }))),
+    schedules: maybe(byName(namePattern, ScheduleChange)),
+    push: maybe(byName(namePattern, PushChange)),
     keys: maybe(byName(keyNamePattern, object(grant)))
   })
 )

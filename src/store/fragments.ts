@@ -24,6 +24,13 @@ export const takesPlain = (id: string, ids: string) => sql`
       and not (${hasLines('q')})
   )) is true`
 
+/** Whether this name is in a scope: it is among the names, or has one of the beginnings. */
+export const inScope = (name: string, names: string, beginnings: string) => sql`
+  (
+    ${name} = any(${names}::text[])
+    or exists (select from unnest(${beginnings}::text[]) as beginning where starts_with(${name}, beginning))
+  )`
+
 /** Whether message `m` is in the index of ready messages, in which leased ones stay. */
 export const inReadyIndex = (m: string) => sql`
   ${m}visible_at is null

@@ -5,6 +5,7 @@ import t from 'tap'
 import { everything } from '../../src/core/message.ts'
 import type { Broker } from '../../src/core/broker.ts'
 import { QueueError } from '../../src/core/errors.ts'
+import { everyQueue } from '../../src/core/queue.ts'
 import { Schedules } from '../../src/core/verbs/schedules.ts'
 import { createMaintenance } from '../../src/store/upkeep/maintenance.ts'
 import {
@@ -167,7 +168,7 @@ t.test('no verb fails because another session deletes its queue', async t => {
     put: (broker, name) => broker.putQueue(tester, name, { maxAttempts: 3 }),
     delete: (broker, name) => broker.deleteQueue(tester, name),
     report: (broker, name) => broker.reportQueue(tester, name),
-    list: broker => broker.listQueues(tester, '', 100, { names: [], prefixes: [''] }),
+    list: broker => broker.listQueues(tester, { after: '', limit: 100, scope: everyQueue }),
     browse: (broker, name) =>
       broker.browse(tester, name, { state: null, where: filter, after: '0', limit: 10 }),
     message: (broker, name, { id }) => broker.message(tester, name, id, 0.1, never),

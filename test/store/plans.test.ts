@@ -245,7 +245,7 @@ t.test('reports on a queue touch no more pages when the queue is long', async t 
     )) as [{ id: string }]
     for (let time = 0; time < 3; time++) {
       t.ok((await queues.reportQueue(session, name))!.oldestReadySeconds! > 0)
-      await queues.listQueues(session, '', 10, { names: [name], prefixes: [] }, null)
+      await queues.listQueues(session, { after: '', limit: 10, scope: { names: [name], prefixes: [] } }, null)
       t.strictSame((await explain.circumstancesOf(session, queueId, id))!.ahead, { count: 400, all: true })
       await series.readSeries(session, queueId)
       await series.readSparks(session, [name])

@@ -7133,6 +7133,30 @@ where name > $1
 order by name
 limit $2;
 
+-- list_topics
+-- $1 after this topic · $2 page size · $3 names · $4 beginnings
+-- $5 a subscriber, or null
+select
+  topic,
+  count(*)::float8 as subscriptions
+from holdfast.subscriptions s
+where topic > $1
+  and (
+    topic = any($3::text[])
+    or exists (select from unnest($4::text[]) as beginning where starts_with(topic, beginning))
+  )
+  and (
+    $5::text is null
+    or exists (
+      select from holdfast.subscriptions o
+      where o.topic = s.topic
+        and o.queue_id = (select id from holdfast.queues where name = $5)
+    )
+  )
+group by topic
+order by topic
+limit $2;
+
 -- lock_auto_queues
 select pg_advisory_xact_lock(4011979);
 

@@ -64,7 +64,7 @@ export class Pushes {
       const { exists, ...held } = await verbs.countPushes(queue, caller.id)
       if (!exists && change.url === undefined) throw invalidRequest('/url', 'must be there for a new push')
       if (!exists) checkPushRoom(held, caller)
-      return await verbs.putPush(queue, change, keyId, caller.id)
+      return await verbs.putPush(queue, change, { keyId, callerId: caller.id })
     })
     if (put === null) throw queueNotFound(queue)
     const { created, ...push } = put

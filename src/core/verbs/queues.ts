@@ -8,7 +8,7 @@ import { invalidRequest, partlyDone, QueueError } from '../errors.ts'
 import type { OnlyQueues } from '../queuePorts.ts'
 import {
   queueNotFound,
-  type NameScope,
+  type NamePage,
   type Queue,
   type QueueChange,
   type QueueReport,
@@ -110,15 +110,11 @@ export class Queues {
 
   async list(
     caller: Caller,
-    after: string,
-    limit: number,
-    scope: NameScope,
+    page: NamePage,
     deadLetterQueue: string | null
   ): Promise<{ queues: QueueReport[]; next: string | null }> {
     const { store, turns } = this.#parts
-    const { queues, more } = await turns.run(caller, () =>
-      store.last.listQueues(after, limit, scope, deadLetterQueue)
-    )
+    const { queues, more } = await turns.run(caller, () => store.last.listQueues(page, deadLetterQueue))
     return { queues, next: more ? queues.at(-1)!.queue : null }
   }
 

@@ -6,7 +6,7 @@ import { QueueError } from '../errors.ts'
 import { isOrdered } from '../lines.ts'
 import type { Enqueued, NewMessage } from '../message.ts'
 import type { Store, Verbs } from '../ports.ts'
-import { everyQueue, type NameScope } from '../queue.ts'
+import { everyQueue, type NamePage } from '../queue.ts'
 import {
   checkName,
   checkRoom,
@@ -16,6 +16,7 @@ import {
   scheduleDefaults,
   scheduleNotFound,
   type Calendar,
+  type ListedSchedule,
   type Owner,
   type Schedule,
   type ScheduleBounds,
@@ -85,7 +86,7 @@ export class Schedules {
     const owner = ownerAfter(schedule, change, caller)
     await this.#checkRoom(verbs, name, schedule, { queue, owner }, caller)
     const write = schedule === null ? verbs.createSchedule : verbs.changeSchedule
-    const written = await write(name, settings, owner, settings.paused ? null : nextAt)
+    const written = await write(name, { settings, owner, nextAt: settings.paused ? null : nextAt })
     return written === null ? null : { created: schedule === null, schedule: written }
   }
 
@@ -128,17 +129,13 @@ export class Schedules {
   }
 
   /**
-   * Schedules by name, from the one after `after` on, without their messages. `scope` holds the
+   * Schedules by name, without their messages: those whose queues are in the scope, which holds the
    * queues that the caller may see. `next` is null on the last page.
    */
-  async list(
-    caller: Caller,
-    after: string,
-    limit: number,
-    scope: NameScope
-  ): Promise<{ schedules: Omit<Schedule, 'body' | 'headers'>[]; next: string | null }> {
+  async list(caller: Caller, page: NamePage): Promise<{ schedules: ListedSchedule[]; next: string | null }> {
+    const { limit } = page
     const found = await this.#broker.inTurn(caller, () =>
-      this.#store.last.listSchedules(after, limit + 1, scope)
+      this.#store.last.listSchedules({ ...page, limit: limit + 1 })
     )
     return { schedules: found.slice(0, limit), next: found.length > limit ? found[limit - 1]!.name : null }
   }

@@ -2,7 +2,7 @@
 import type { Caller } from '../caller.ts'
 import type { Parts } from '../engine/parts.ts'
 import type { Verbs } from '../ports.ts'
-import { deletedEachTime, type NameScope } from '../queue.ts'
+import { deletedEachTime, type NamePage } from '../queue.ts'
 import { checkSubscriptionRoom, topicNotFound, type TopicReport } from '../topic.ts'
 import type { Publishing } from './publish.ts'
 
@@ -34,7 +34,7 @@ export class Topics {
         const held = await verbs.countSubscriptions(topic, queue, caller.id)
         if (!held.exists) checkSubscriptionRoom(topic, held, caller)
         await verbs.makeQueue(queue)
-        return await verbs.putSubscription(topic, queue, pattern, caller.id)
+        return await verbs.putSubscription(topic, queue, { pattern, callerId: caller.id })
       })
       if (put !== null) return put
     }
@@ -64,18 +64,17 @@ export class Topics {
   }
 
   /**
-   * Topics by name, from the one after `after` on. `scope` holds the topics that the caller may see.
-   * With `queue`, only those to which this one subscribes. `next` is null on the last page.
+   * Topics by name: those of the scope, which holds the topics that the caller may see. With `queue`,
+   * only those to which this one subscribes. `next` is null on the last page.
    */
   async list(
     caller: Caller,
-    after: string,
-    limit: number,
-    scope: NameScope,
+    page: NamePage,
     queue: string | null
   ): Promise<{ topics: { topic: string; subscriptions: number }[]; next: string | null }> {
     const { store, turns } = this.#parts
-    const topics = await turns.run(caller, () => store.last.listTopics(after, limit + 1, scope, queue))
+    const { limit } = page
+    const topics = await turns.run(caller, () => store.last.listTopics({ ...page, limit: limit + 1 }, queue))
     return { topics: topics.slice(0, limit), next: topics.length > limit ? topics[limit - 1]!.topic : null }
   }
 

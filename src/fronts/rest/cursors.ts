@@ -1,6 +1,8 @@
 /** Cursors: the place where a page of a list ends, as text that callers send back. */
 import { QueueError } from '../../core/errors.ts'
+import { pageRowsDefault } from '../../core/limits.ts'
 import { isId } from '../../core/message.ts'
+import { nameTest, type NamePage, type NameScope } from '../../core/queue.ts'
 
 /** The cursor that a page gives for the next one. null at the end. */
 export function cursorTo(place: string | null): string | null {
@@ -24,4 +26,12 @@ export function cursorOf(cursor: string | undefined, pattern: RegExp): string | 
       'begin again.',
     { faults: [{ pointer: 'query/cursor', message: 'is not a cursor of this list' }] }
   )
+}
+
+/** The page of the names in a scope that a query asks for. Refuses with invalidCursor. */
+export function namePage(
+  { limit = pageRowsDefault, cursor }: { limit?: number; cursor?: string },
+  scope: NameScope
+): NamePage {
+  return { after: cursorOf(cursor, nameTest) ?? '', limit, scope }
 }

@@ -1,5 +1,5 @@
 /** What messages, queues and tasks are called in SQS. */
-import { namePattern } from '../../core/queue.ts'
+import { nameTest } from '../../core/queue.ts'
 import type { Digits } from '../../core/message.ts'
 import { invalidValue, queueDoesNotExist } from './errors.ts'
 
@@ -37,7 +37,6 @@ export function nameInArn(arn: unknown): string | null {
   return isArn ? parts[5]! : null
 }
 
-const nameTest = new RegExp(namePattern)
 const isName = (name: string) => nameTest.test(name)
 
 /** The queue that a URL or a bare name stands for. Refuses with QueueDoesNotExist. */

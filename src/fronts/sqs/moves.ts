@@ -65,7 +65,7 @@ export async function startMessageMoveTask(
 }
 
 async function isDeadLetterQueue({ broker, caller }: Call, queue: string): Promise<boolean> {
-  const { queues } = await broker.listQueues(caller, '', 1, everyQueue, queue)
+  const { queues } = await broker.listQueues(caller, { after: '', limit: 1, scope: everyQueue }, queue)
   return queues.length > 0
 }
 

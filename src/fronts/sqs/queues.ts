@@ -115,7 +115,7 @@ export async function listQueues(call: Call, input: InputOf<'ListQueues'>): Prom
   const { QueueNamePrefix: prefix = '' } = input
   const scope = within(call.request.key?.queues ?? everyQueue, prefix)
   const { names, next } = await page(input, async (after, limit) => {
-    const { queues, next } = await call.broker.listQueues(call.caller, after, limit, scope)
+    const { queues, next } = await call.broker.listQueues(call.caller, { after, limit, scope })
     return { names: queues.map(({ queue }) => queue), next }
   })
   return {
@@ -132,7 +132,7 @@ export async function listDeadLetterSourceQueues(
   if ((await reportIfAny(call, target)) === null) throw queueDoesNotExist()
   const { names, next } = await page(input, async (after, limit) => {
     const scope = call.request.key?.queues ?? everyQueue
-    const { queues, next } = await call.broker.listQueues(call.caller, after, limit, scope, target)
+    const { queues, next } = await call.broker.listQueues(call.caller, { after, limit, scope }, target)
     return { names: queues.map(({ queue }) => queue), next }
   })
   return {

@@ -122,8 +122,7 @@ async function putPush(
   session: Session,
   queue: string,
   { url = null, maxConcurrent = null, timeoutSeconds = null, headers }: Nullable<PushSettings>,
-  keyId: string,
-  callerId: string
+  { keyId, callerId }: { keyId: string; callerId: string }
 ): Promise<(Push & { created: boolean }) | null> {
   const [row] = await session.query(putPushStatement, [
     queue,

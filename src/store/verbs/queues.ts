@@ -3,12 +3,12 @@ import type { BeginStandstill } from '../../core/engine/standstills.ts'
 import { states, type State, type Total } from '../../core/counters.ts'
 import { answerBytesMax } from '../../core/limits.ts'
 import type { Digits } from '../../core/message.ts'
-import type { FrontNotes, NameScope, Queue, QueueReport } from '../../core/queue.ts'
+import type { FrontNotes, NamePage, Queue, QueueReport } from '../../core/queue.ts'
 import { reliabilityOf } from '../../core/queue.ts'
 import { settingPaths, type ActiveSettings, type SettingRow, type Settings } from '../../core/settings.ts'
 import { folded, totalColumn, unfolded } from '../ledger.ts'
 import { nextTokenAt, tokensOf, withLimits } from '../leaseLimits.ts'
-import { inReadyIndex, madeQueue } from '../fragments.ts'
+import { inReadyIndex, inScope, madeQueue } from '../fragments.ts'
 import { hasLines, isParked } from '../lines.ts'
 import { brief, lockMessages } from './order.ts'
 import { ranks } from '../rank.ts'
@@ -202,10 +202,7 @@ export const listStatement: Statement<ReportRow & { found: number }> = {
           select *
           from holdfast.queues
           where name > $1
-            and (
-              name = any($3::text[])
-              or exists (select from unnest($4::text[]) as beginning where starts_with(name, beginning))
-            )
+            and ${inScope('name', '$3', '$4')}
             and ($5::text is null or dead_letter_queue = $5)
           order by name
           limit $2
@@ -222,17 +219,21 @@ export async function reportQueue(session: Session, name: string): Promise<Queue
 }
 
 /**
- * Queues by name, from the one after `after` on: those that the scope allows, of all or of one
- * dead-letter queue. `more`: others may follow. A page of queues with large tags may be short.
+ * Queues by name: those of the scope, of all or of one dead-letter queue. `more`: others may follow.
+ * A page of queues with large tags may be short.
  */
 export async function listQueues(
   session: Session,
-  after: string,
-  limit: number,
-  { names, prefixes }: NameScope,
+  { after, limit, scope }: NamePage,
   deadLetterQueue: string | null
 ): Promise<{ queues: QueueReport[]; more: boolean }> {
-  const rows = await session.query(listStatement, [after, limit + 1, names, prefixes, deadLetterQueue])
+  const rows = await session.query(listStatement, [
+    after,
+    limit + 1,
+    scope.names,
+    scope.prefixes,
+    deadLetterQueue
+  ])
   const more = rows.length > limit || rows.length < (rows[0]?.found ?? 0)
   return { queues: rows.slice(0, limit).map(reportOf), more }
 }

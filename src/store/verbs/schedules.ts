@@ -1,17 +1,17 @@
 /** Schedules in the database: their settings and their owners. firings.ts has which are due. */
-import type { NameScope } from '../../core/queue.ts'
+import type { NamePage, NameScope } from '../../core/queue.ts'
 import type {
   HeldSchedules,
   KeptSchedule,
   LastRun,
+  ListedSchedule,
   Owner,
   Schedule,
-  ScheduleSettings
+  ScheduleState
 } from '../../core/schedule.ts'
+import { inScope } from '../fragments.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-
-type ListedSchedule = Omit<Schedule, 'body' | 'headers'>
 
 /** The last run and the owner, as their columns. */
 interface NestedColumns {
@@ -62,12 +62,6 @@ async function findSchedule(session: Session, name: string): Promise<Schedule | 
   return row === undefined ? null : scheduleOf(row)
 }
 
-const inScope = (names: string, prefixes: string) => sql`
-  (
-    queue = any(${names}::text[])
-    or exists (select from unnest(${prefixes}::text[]) as beginning where starts_with(queue, beginning))
-  )`
-
 export const listStatement: Statement<Stored<ListedSchedule>> = {
   name: 'list_schedules',
   parameters: '$1 after this name · $2 schedules on the page · $3 queues · $4 beginnings of queue names',
@@ -76,22 +70,15 @@ export const listStatement: Statement<Stored<ListedSchedule>> = {
       ${listedColumns}
     from holdfast.schedules
     where name > $1
-      and ${inScope('$3', '$4')}
+      and ${inScope('queue', '$3', '$4')}
     order by name
     limit $2`
 }
 
-/**
- * Schedules by name, from the one after `after` on, without their messages: those whose queues the
- * scope allows.
- */
-async function listSchedules(
-  session: Session,
-  after: string,
-  limit: number,
-  { names, prefixes }: NameScope
-): Promise<ListedSchedule[]> {
-  return (await session.query(listStatement, [after, limit, names, prefixes])).map(scheduleOf)
+/** Schedules by name, without their messages: those whose queues are in the scope. */
+async function listSchedules(session: Session, { after, limit, scope }: NamePage): Promise<ListedSchedule[]> {
+  const rows = await session.query(listStatement, [after, limit, scope.names, scope.prefixes])
+  return rows.map(scheduleOf)
 }
 
 type LockedRow = { now: string } & (Stored<Schedule> | { name: null })
@@ -109,7 +96,7 @@ export const lockStatement: Statement<LockedRow> = {
         ${scheduleColumns}
       from holdfast.schedules
       where name = $1
-        and ${inScope('$2', '$3')}
+        and ${inScope('queue', '$2', '$3')}
       for update
     ) s on true`
 }
@@ -220,7 +207,7 @@ export const changeStatement: Statement<Stored<Schedule>> = {
       ${scheduleColumns}`
 }
 
-const valuesOf = (name: string, settings: ScheduleSettings, owner: Owner | null, nextAt: string | null) => [
+const valuesOf = (name: string, { settings, owner, nextAt }: ScheduleState) => [
   name,
   settings.queue,
   settings.cron,
@@ -239,23 +226,15 @@ const valuesOf = (name: string, settings: ScheduleSettings, owner: Owner | null,
 async function createSchedule(
   session: Session,
   name: string,
-  settings: ScheduleSettings,
-  owner: Owner | null,
-  nextAt: string | null
+  state: ScheduleState
 ): Promise<Schedule | null> {
-  const [row] = await session.query(createStatement, valuesOf(name, settings, owner, nextAt))
+  const [row] = await session.query(createStatement, valuesOf(name, state))
   return row === undefined ? null : scheduleOf(row)
 }
 
-/** Changes all settings of a schedule that its caller has locked. */
-async function changeSchedule(
-  session: Session,
-  name: string,
-  settings: ScheduleSettings,
-  owner: Owner | null,
-  nextAt: string | null
-): Promise<Schedule> {
-  const [row] = await session.query(changeStatement, valuesOf(name, settings, owner, nextAt))
+/** Writes the whole state of a schedule that its caller has locked. */
+async function changeSchedule(session: Session, name: string, state: ScheduleState): Promise<Schedule> {
+  const [row] = await session.query(changeStatement, valuesOf(name, state))
   return scheduleOf(row!)
 }
 

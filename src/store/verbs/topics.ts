@@ -1,11 +1,12 @@
 /** Topics: the subscriptions of queues. */
-import type { NameScope } from '../../core/queue.ts'
+import type { NamePage } from '../../core/queue.ts'
 import {
   patternDefault,
   type HeldSubscriptions,
   type Subscription,
   type TopicReport
 } from '../../core/topic.ts'
+import { inScope } from '../fragments.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { activeColumns, createStatement, queueOf, type ActiveRow } from './queues.ts'
@@ -61,10 +62,7 @@ export const listTopicsStatement: Statement<{ topic: string; subscriptions: numb
       count(*)::float8 as subscriptions
     from holdfast.subscriptions s
     where topic > $1
-      and (
-        topic = any($3::text[])
-        or exists (select from unnest($4::text[]) as beginning where starts_with(topic, beginning))
-      )
+      and ${inScope('topic', '$3', '$4')}
       and (
         $5::text is null
         or exists (
@@ -80,12 +78,10 @@ export const listTopicsStatement: Statement<{ topic: string; subscriptions: numb
 
 async function listTopics(
   session: Session,
-  after: string,
-  limit: number,
-  { names, prefixes }: NameScope,
+  { after, limit, scope }: NamePage,
   queue: string | null
 ): Promise<{ topic: string; subscriptions: number }[]> {
-  return await session.query(listTopicsStatement, [after, limit, names, prefixes, queue])
+  return await session.query(listTopicsStatement, [after, limit, scope.names, scope.prefixes, queue])
 }
 
 export const lockSubscriptionsStatement: Statement = {
@@ -151,8 +147,7 @@ async function putSubscription(
   session: Session,
   topic: string,
   queue: string,
-  pattern: string | null,
-  callerId: string
+  { pattern, callerId }: { pattern: string | null; callerId: string }
 ): Promise<{ created: boolean; pattern: string } | null> {
   const [row] = await session.query(putSubscriptionStatement, [topic, queue, pattern, callerId])
   return row ?? null

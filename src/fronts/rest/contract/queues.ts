@@ -10,7 +10,7 @@ import {
   type Settings,
   type SettingsChange as Change
 } from '../../../core/settings.ts'
-import { queueNamePattern } from '../../../core/queue.ts'
+import { namePattern } from '../../../core/queue.ts'
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
 import { Series } from './series.ts'
 import {
@@ -133,7 +133,7 @@ export const QueuesQuery = object(
     ...PageQuery.properties,
     deadLetterQueue: maybe(
       Type.String({
-        pattern: queueNamePattern,
+        pattern: namePattern,
         description: 'Only queues whose dead messages go to this queue.'
       })
     )

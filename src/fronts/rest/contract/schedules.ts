@@ -2,7 +2,8 @@
 import { Type } from 'typebox'
 import { cronCharsMax, nextRunsMax, timezoneCharsMax } from '../../../core/limits.ts'
 import { priorityDefault } from '../../../core/options.ts'
-import { missedChoices, runOutcomes, scheduleNamePattern } from '../../../core/schedule.ts'
+import { namePattern } from '../../../core/queue.ts'
+import { missedChoices, runOutcomes } from '../../../core/schedule.ts'
 import { Enqueued, EnqueueHeaders, givenBody, givenHeaders, IdempotencyKey, Priority } from './enqueue.ts'
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
 import {
@@ -22,7 +23,7 @@ import {
 
 const ScheduleParams = object({
   schedule: Type.String({
-    pattern: scheduleNamePattern,
+    pattern: namePattern,
     description: `The schedule. ${nameDescription}`,
     examples: [demoName]
   })

@@ -2,8 +2,7 @@
 import { Type, type Static, type TSchema } from 'typebox'
 import { states } from '../../../core/counters.ts'
 import { cursorCharsMax, nameCharsMax, pageRowsDefault, pageRowsMax } from '../../../core/limits.ts'
-import { queueNamePattern } from '../../../core/queue.ts'
-import { topicNamePattern } from '../../../core/topic.ts'
+import { namePattern } from '../../../core/queue.ts'
 import type { RecordRow, Row, TextsRow } from '../../../core/table.ts'
 
 /** An object that refuses unknown fields. */
@@ -43,13 +42,13 @@ export const nameDescription = `1 to ${nameCharsMax} of A–Z a–z 0–9 _ . -,
 export const demoName = 'swagger-demo'
 
 export const QueueName = Type.String({
-  pattern: queueNamePattern,
+  pattern: namePattern,
   description: `The queue. ${nameDescription}`,
   examples: [demoName]
 })
 
 export const TopicName = Type.String({
-  pattern: topicNamePattern,
+  pattern: namePattern,
   description: `The topic. ${nameDescription}`,
   examples: [demoName]
 })
@@ -89,7 +88,7 @@ export function schemaOf(row: Row, description: string): TSchema {
     case 'flag':
       return Type.Boolean({ description })
     case 'queue':
-      return Type.String({ pattern: queueNamePattern, description })
+      return Type.String({ pattern: namePattern, description })
     case 'time':
       return time(description)
     case 'text':

@@ -1,7 +1,7 @@
 /** Shapes of topics: publishes, and subscriptions of queues. */
 import { Type } from 'typebox'
 import { listMax, publishBytesMax, publishCopiesMax, routingKeyCharsMax } from '../../../core/limits.ts'
-import { queueNamePattern } from '../../../core/queue.ts'
+import { namePattern } from '../../../core/queue.ts'
 import { patternDefault, routingKeyHelp, routingKeyPattern } from '../../../core/topic.ts'
 import {
   EnqueueHeaders,
@@ -105,7 +105,7 @@ export const TopicsQuery = object(
   {
     ...PageQuery.properties,
     queue: maybe(
-      Type.String({ pattern: queueNamePattern, description: 'Only topics to which this queue subscribes.' })
+      Type.String({ pattern: namePattern, description: 'Only topics to which this queue subscribes.' })
     )
   },
   { title: 'TopicsQuery' }

@@ -1,9 +1,7 @@
 /** Handlers of queues: make and change, report, list, delete. */
 import type { Broker } from '../../../core/broker.ts'
-import { pageRowsDefault } from '../../../core/limits.ts'
-import { queueNamePattern } from '../../../core/queue.ts'
 import { browsable, permit } from '../../shared/guard.ts'
-import { cursorOf, cursorTo } from '../cursors.ts'
+import { cursorTo, namePage } from '../cursors.ts'
 import { queueOperations } from '../contract/queues.ts'
 import type { Server } from '../../shared/server.ts'
 
@@ -24,10 +22,9 @@ export function queueRoutes(app: Server, broker: Broker): void {
   app.route({
     ...queueOperations.listQueues,
     async handler(request) {
-      const { limit = pageRowsDefault, cursor, deadLetterQueue = null } = request.query
-      const after = cursorOf(cursor, new RegExp(queueNamePattern)) ?? ''
-      const scope = browsable(request)
-      const { queues, next } = await broker.listQueues(request.caller, after, limit, scope, deadLetterQueue)
+      const { caller, query } = request
+      const page = namePage(query, browsable(request))
+      const { queues, next } = await broker.listQueues(caller, page, query.deadLetterQueue)
       return { queues, cursor: cursorTo(next) }
     }
   })

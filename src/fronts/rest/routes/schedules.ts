@@ -3,8 +3,6 @@ import type { FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import type { Action } from '../../../core/apiKey.ts'
 import type { RawJson } from '../../../core/engine/envelope.ts'
-import { pageRowsDefault } from '../../../core/limits.ts'
-import { queueNamePattern } from '../../../core/queue.ts'
 import {
   checkChange,
   scheduleNotFound,
@@ -15,7 +13,7 @@ import {
 import type { Schedules } from '../../../core/verbs/schedules.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
 import { browsable, checkMessages, permit, takeMessages } from '../../shared/guard.ts'
-import { cursorOf, cursorTo } from '../cursors.ts'
+import { cursorTo, namePage } from '../cursors.ts'
 import { sendJson } from '../sendJson.ts'
 import { scheduleOperations, type ScheduleChange as Change } from '../contract/schedules.ts'
 import { headerKey, oneKey } from '../messages.ts'
@@ -48,11 +46,10 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: Answe
   app.route({
     ...scheduleOperations.listSchedules,
     async handler(request, reply) {
-      const { limit = pageRowsDefault, cursor } = request.query
-      const after = cursorOf(cursor, new RegExp(queueNamePattern)) ?? ''
-      const { schedules: page, next } = await schedules.list(request.caller, after, limit, browsable(request))
-      const list = page.map(rowJson)
-      const text = `{"schedules":[${list.join(',')}],"cursor":${JSON.stringify(cursorTo(next))}}`
+      const page = namePage(request.query, browsable(request))
+      const { schedules: listed, next } = await schedules.list(request.caller, page)
+      const rows = listed.map(rowJson)
+      const text = `{"schedules":[${rows.join(',')}],"cursor":${JSON.stringify(cursorTo(next))}}`
       return sendJson(reply, text, answers)
     }
   })

@@ -2,11 +2,9 @@
 import type { Static } from 'typebox'
 import type { Broker } from '../../../core/broker.ts'
 import { QueueError } from '../../../core/errors.ts'
-import { pageRowsDefault } from '../../../core/limits.ts'
-import { topicNamePattern } from '../../../core/topic.ts'
 import { checkMessages, permit, takeMessages, visibleTopics } from '../../shared/guard.ts'
 import type { Server } from '../../shared/server.ts'
-import { cursorOf, cursorTo } from '../cursors.ts'
+import { cursorTo, namePage } from '../cursors.ts'
 import { Publication, PublicationList, topicOperations } from '../contract/topics.ts'
 import { messagesOf, storedJson, takeAnyBody, type MessageChecks } from '../messages.ts'
 import { uncheckedBody, validator } from '../validation.ts'
@@ -66,10 +64,10 @@ export function topicRoutes(app: Server, broker: Broker): void {
   app.route({
     ...topicOperations.listTopics,
     async handler(request) {
-      const { limit = pageRowsDefault, cursor, queue = null } = request.query
-      const after = cursorOf(cursor, new RegExp(topicNamePattern)) ?? ''
-      const page = await topics.list(request.caller, after, limit, visibleTopics(request), queue)
-      return { topics: page.topics, cursor: cursorTo(page.next) }
+      const { caller, query } = request
+      const page = namePage(query, visibleTopics(request))
+      const { topics: listed, next } = await topics.list(caller, page, query.queue ?? null)
+      return { topics: listed, cursor: cursorTo(next) }
     }
   })
 
