@@ -9361,7 +9361,7 @@ select
 from holdfast.series_turn t
 cross join (select $1::integer as id) q;
 
--- share_tally
+-- share_stats
 -- $1 queue ids · $2 milliseconds since a lease was asked for, null: it was not
 -- $3 messages by waiting time, $4 by working time: the buckets, as text
 with counted as materialized (

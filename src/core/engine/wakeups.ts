@@ -8,10 +8,10 @@ import type { Share } from './share.ts'
 type Awaited = { queueId: Digits } | { messageId: Digits }
 
 /** All seats for one queue, or for one message. `version` counts its wakes. */
-interface Topic {
+interface Bench {
   id: Digits
-  /** The map that holds this topic. */
-  among: Map<Digits, Topic>
+  /** The map that holds this bench. */
+  among: Map<Digits, Bench>
   version: number
   seats: number
   waiting: Set<Seat>
@@ -37,10 +37,10 @@ interface Observer {
   ended(messageId: Digits): void
 }
 
-/** Callers that wait for the same topic are woken in the order in which they began to wait. */
+/** Callers that wait for the same are woken in the order in which they began to wait. */
 export class Wakeups {
-  readonly #queues = new Map<Digits, Topic>()
-  readonly #messages = new Map<Digits, Topic>()
+  readonly #queues = new Map<Digits, Bench>()
+  readonly #messages = new Map<Digits, Bench>()
   readonly #share: Share
   #closed = false
   /** Hears who waits, and what has ended. */
@@ -60,9 +60,9 @@ export class Wakeups {
     this.#share.take(caller, 1)
     const [among, id] =
       'queueId' in awaited ? [this.#queues, awaited.queueId] : [this.#messages, awaited.messageId]
-    let topic = among.get(id)
-    if (topic === undefined) {
-      topic = {
+    let bench = among.get(id)
+    if (bench === undefined) {
+      bench = {
         id,
         among,
         version: 0,
@@ -73,20 +73,20 @@ export class Wakeups {
         untold: 0,
         frees: 0
       }
-      among.set(id, topic)
+      among.set(id, bench)
       if (among === this.#queues) this.observer?.waits(id)
       else this.observer?.waitsForEnds()
     }
-    topic.seats++
-    return new Seat(this, topic, caller)
+    bench.seats++
+    return new Seat(this, bench, caller)
   }
 
   /** Only `Seat.leave` calls this. */
-  left(topic: Topic, caller: Caller): void {
+  left(bench: Bench, caller: Caller): void {
     this.#share.give(caller, 1)
-    if (--topic.seats > 0) return
-    clearTimeout(topic.due)
-    topic.among.delete(topic.id)
+    if (--bench.seats > 0) return
+    clearTimeout(bench.due)
+    bench.among.delete(bench.id)
   }
 
   /**
@@ -94,29 +94,29 @@ export class Wakeups {
    * waiting first. While the limits of the queue are used up it wakes nobody.
    */
   wake(queueId: Digits, count: number): void {
-    const topic = this.#queues.get(queueId)
-    if (topic === undefined) return
-    if (isOpen(topic)) wakeSeats(topic, count)
-    else topic.untold += count
+    const bench = this.#queues.get(queueId)
+    if (bench === undefined) return
+    if (isOpen(bench)) wakeSeats(bench, count)
+    else bench.untold += count
   }
 
   /** As `wake`, whatever was known of the limits: they have changed, or have been looked up. */
   open(queueId: Digits, count: number): void {
-    const topic = this.#queues.get(queueId)
-    if (topic === undefined) return
-    clearTimeout(topic.due)
-    Object.assign(topic, { full: false, due: undefined, untold: 0 })
-    wakeSeats(topic, count)
+    const bench = this.#queues.get(queueId)
+    if (bench === undefined) return
+    clearTimeout(bench.due)
+    Object.assign(bench, { full: false, due: undefined, untold: 0 })
+    wakeSeats(bench, count)
   }
 
   /** Places of a queue that was full are free. Wakes a caller for each. */
   free(queueId: Digits, count: number): void {
-    const topic = this.#queues.get(queueId)
-    if (topic === undefined) return
-    topic.frees += count
-    if (!topic.full) return
-    topic.full = false
-    if (isOpen(topic)) tell(topic, count)
+    const bench = this.#queues.get(queueId)
+    if (bench === undefined) return
+    bench.frees += count
+    if (!bench.full) return
+    bench.full = false
+    if (isOpen(bench)) tell(bench, count)
   }
 
   /** Counts the places that have become free. */
@@ -129,22 +129,22 @@ export class Wakeups {
    * after it began, when `frees` was `freesBefore`.
    */
   limit(queueId: Digits, room: Room, freesBefore: number): void {
-    const topic = this.#queues.get(queueId)
-    if (topic === undefined) return
-    clearTimeout(topic.due)
-    topic.due = undefined
-    const unseen = room.places !== null && room.places <= 0 ? topic.frees - freesBefore : 0
+    const bench = this.#queues.get(queueId)
+    if (bench === undefined) return
+    clearTimeout(bench.due)
+    bench.due = undefined
+    const unseen = room.places !== null && room.places <= 0 ? bench.frees - freesBefore : 0
     const places = room.places === null ? Infinity : room.places + unseen
-    topic.full = places <= 0
+    bench.full = places <= 0
     if (room.tokens !== null && room.tokens < 1) {
       const { inMs, count } = dueOf(room.tokens, room.perSecond!, room.burst!)
-      topic.due = setTimeout(() => {
-        topic.due = undefined
-        if (isOpen(topic)) tell(topic, count)
+      bench.due = setTimeout(() => {
+        bench.due = undefined
+        if (isOpen(bench)) tell(bench, count)
       }, inMs).unref()
     }
-    const told = Math.min(topic.untold, places, Math.floor(room.tokens ?? Infinity))
-    if (isOpen(topic)) tell(topic, Math.max(unseen, told))
+    const told = Math.min(bench.untold, places, Math.floor(room.tokens ?? Infinity))
+    if (isOpen(bench)) tell(bench, Math.max(unseen, told))
   }
 
   /** Wakes all callers that wait for the end of a message. */
@@ -160,8 +160,8 @@ export class Wakeups {
 
   /** Wakes everyone once. After a gap in the notices, anyone may have missed one. */
   wakeAll(): void {
-    for (const topics of [this.#queues, this.#messages]) {
-      for (const topic of topics.values()) wakeSeats(topic, Infinity)
+    for (const benches of [this.#queues, this.#messages]) {
+      for (const bench of benches.values()) wakeSeats(bench, Infinity)
     }
   }
 
@@ -196,12 +196,12 @@ export class Wakeups {
   }
 }
 
-const isOpen = ({ full, due }: Topic): boolean => !full && due === undefined
+const isOpen = ({ full, due }: Bench): boolean => !full && due === undefined
 
 /** The limits allow `count` more leases. */
-function tell(topic: Topic, count: number): void {
-  topic.untold = Math.max(0, topic.untold - count)
-  if (count > 0) wakeSeats(topic, count)
+function tell(bench: Bench, count: number): void {
+  bench.untold = Math.max(0, bench.untold - count)
+  if (count > 0) wakeSeats(bench, count)
 }
 
 /** When a rate allows the next lease, and how many it allows then. */
@@ -211,10 +211,10 @@ function dueOf(tokens: number, perSecond: number, burst: number): { inMs: number
   return { inMs, count: Math.max(1, Math.floor(tokens + (perSecond * inMs) / 1000)) }
 }
 
-function wakeSeats(topic: Topic | undefined, count: number): void {
-  if (topic === undefined) return
-  topic.version++
-  for (const seat of topic.waiting) {
+function wakeSeats(bench: Bench | undefined, count: number): void {
+  if (bench === undefined) return
+  bench.version++
+  for (const seat of bench.waiting) {
     if (count-- <= 0) break
     seat.wake()
   }
@@ -226,18 +226,18 @@ function wakeSeats(topic: Topic | undefined, count: number): void {
  */
 class Seat {
   readonly #wakeups: Wakeups
-  readonly #topic: Topic
+  readonly #bench: Bench
   readonly #caller: Caller
   #version: number
   #signal: AbortSignal | null = null
   #timer: NodeJS.Timeout | undefined
   #resolve: ((again: boolean) => void) | null = null
 
-  constructor(wakeups: Wakeups, topic: Topic, caller: Caller) {
+  constructor(wakeups: Wakeups, bench: Bench, caller: Caller) {
     this.#wakeups = wakeups
-    this.#topic = topic
+    this.#bench = bench
     this.#caller = caller
-    this.#version = topic.version
+    this.#version = bench.version
   }
 
   /**
@@ -247,14 +247,14 @@ class Seat {
    */
   wait(untilMs: number, signal: AbortSignal): Promise<boolean> {
     const left = untilMs - performance.now()
-    const woken = this.#topic.version !== this.#version
-    this.#version = this.#topic.version
+    const woken = this.#bench.version !== this.#version
+    this.#version = this.#bench.version
     const over = left <= 0 || signal.aborted || this.#wakeups.closed
     if (woken || over) return Promise.resolve(!over)
     this.#signal = signal
     signal.addEventListener('abort', this)
     this.#timer = setTimeout(expire, left, this)
-    this.#topic.waiting.add(this)
+    this.#bench.waiting.add(this)
     return new Promise(resolve => {
       this.#resolve = resolve
     })
@@ -275,14 +275,14 @@ class Seat {
   }
 
   leave(): void {
-    this.#wakeups.left(this.#topic, this.#caller)
+    this.#wakeups.left(this.#bench, this.#caller)
   }
 
   #end(again: boolean): void {
     clearTimeout(this.#timer)
     this.#signal!.removeEventListener('abort', this)
-    this.#topic.waiting.delete(this)
-    this.#version = this.#topic.version
+    this.#bench.waiting.delete(this)
+    this.#version = this.#bench.version
     this.#resolve!(again)
   }
 }

@@ -80,7 +80,7 @@ export async function writeStep(session: Session): Promise<{ written: number; ne
 }
 
 export const shareStatement: Statement = {
-  name: 'share_tally',
+  name: 'share_stats',
   parameters: [
     '$1 queue ids · $2 milliseconds since a lease was asked for, null: it was not',
     '$3 messages by waiting time, $4 by working time: the buckets, as text'

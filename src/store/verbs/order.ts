@@ -36,8 +36,8 @@ export const changesOrderStatement: Statement<{ changes: boolean; limits: boolea
 // An enqueue that has read the old setting may not have stored its messages yet. The lock waits for
 // every transaction that has written messages, and lets none begin until this one ends. An enqueue
 // that waited for it then reads the new setting. Everybody waits meanwhile, so it waits briefly.
-export const lockMessagesStatement: Statement = {
-  name: 'lock_messages',
+export const holdMessagesStatement: Statement = {
+  name: 'hold_messages',
   text: 'lock table holdfast.messages in share row exclusive mode'
 }
 
@@ -84,10 +84,10 @@ export const isLinedStatement: Statement<{ lined: boolean }> = {
  * Until the transaction ends, no message is stored, settled or leased. Throws messagesBusy when other
  * transactions that have written messages do not end soon.
  */
-export async function lockMessages(session: Session): Promise<void> {
+export async function holdMessages(session: Session): Promise<void> {
   await session.query(limitWaitStatement)
   try {
-    await session.query(lockMessagesStatement)
+    await session.query(holdMessagesStatement)
   } catch (error) {
     throw isServerError(error, sqlState.lockTimeout) ? messagesBusy : error
   }
@@ -132,6 +132,6 @@ export async function mayChangeOrder(
       : (await session.query(isLinedStatement, [name]))[0]!.lined
   if (!(await isReady())) return false
   begin()
-  await lockMessages(session)
+  await holdMessages(session)
   return await brief(session, isReady)
 }

@@ -10,7 +10,7 @@ import { folded, totalColumn, unfolded } from '../ledger.ts'
 import { nextTokenAt, tokensOf, withLimits } from '../leaseLimits.ts'
 import { inReadyIndex, inScope, madeQueue } from '../fragments.ts'
 import { hasLines, isParked } from '../lines.ts'
-import { brief, lockMessages } from './order.ts'
+import { brief, holdMessages } from './order.ts'
 import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
@@ -331,7 +331,7 @@ export async function removeEmptyQueue(
   const before = await holds()
   if (before !== false) return before === undefined
   begin()
-  await lockMessages(session)
+  await holdMessages(session)
   if (await brief(session, holds)) return false
   await removeQueue(session, name)
   return true
