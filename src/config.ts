@@ -5,6 +5,9 @@ import { nearest } from './core/nearest.ts'
 import { checkDatabaseUrl } from './store/setup/databaseUrl.ts'
 import { postgresVersionMin } from './store/setup/version.ts'
 
+/** For the command line, which loads the store only where it works with a database. */
+export { postgresVersionMin, serverVersionNumMin } from './store/setup/version.ts'
+
 /** Returns the value, or throws an Error that says what the value must be. `values` says it for tables. */
 type Reader<T> = ((text: string) => T) & { values: string }
 
@@ -238,8 +241,7 @@ export const environment = {
     name: 'HOLDFAST_WAITERS_MAX',
     default: 20_000,
     read: wholeNumber(1, 1_000_000),
-    help:
-      'Calls that may wait for messages at the same time. Further calls are refused with ' + 'tooManyWaiting.'
+    help: 'Calls that may wait for messages at the same time. Further calls are refused with tooManyWaiting.'
   },
   connectionsMax: {
     name: 'HOLDFAST_CONNECTIONS_MAX',

@@ -6,11 +6,11 @@ import type { ApiKeys } from './core/ports.ts'
 import { secretFor } from './fronts/sqs/signature.ts'
 import { installJobs } from './jobs/housekeeping.ts'
 import { openDatabase, type Database } from './store/database.ts'
+import type { Target } from './store/hosts.ts'
 import { gatherFacts, type Facts } from './store/setup/doctor.ts'
 import { migrate } from './store/setup/migrate.ts'
 import { refusePooling } from './store/setup/pooling.ts'
 import { withPostgres } from './store/setup/postgres.ts'
-import { postgresVersionMin, serverVersionNumMin } from './store/setup/version.ts'
 import * as apiKeys from './store/verbs/apiKeys.ts'
 import {
   lastId,
@@ -23,7 +23,7 @@ import {
 import { putQueue } from './store/verbs/putQueue.ts'
 import { removeEmptyQueue, reportQueue } from './store/verbs/queues.ts'
 
-export { postgresVersionMin, serverVersionNumMin, type Facts }
+export type { Facts }
 
 /** The secret access key for SQS of an API key. null: there is no service secret to make it from. */
 export async function secretAccessKey(config: Config, keyId: string): Promise<string | null> {
@@ -36,26 +36,27 @@ export async function withApiKeys<T>(config: Config, work: (apiKeys: ApiKeys) =>
   return await withPostgres(config, async target => {
     await refusePooling(target)
     await migrate(target)
-    const database = openDatabase(target, { poolSize: 2, onError: () => {} })
-    return await work(apiKeysOf(database, config)).finally(() => database.close())
+    return await withDatabase(target, database => work(apiKeysOf(database, config)))
   })
+}
+
+/** Opens a database for work that is soon done, and closes it then. */
+async function withDatabase<T>(target: Target, work: (database: Database) => Promise<T>): Promise<T> {
+  const database = openDatabase(target, { poolSize: 2, onError: () => {} })
+  return await work(database).finally(() => database.close())
 }
 
 /** Migrates the schema. Answers the names of the migrations applied. */
 export const migrateDatabase = (config: Config): Promise<string[]> =>
   withPostgres(config, async target => {
     const applied = await migrate(target)
-    const database = openDatabase(target, { poolSize: 2, onError: () => {} })
-    await installJobs(database).finally(() => database.close())
+    await withDatabase(target, installJobs)
     return applied
   })
 
 /** One cell's database, for holdfast cells. */
 const withCell = <T>(config: Config, databaseUrl: string, work: (database: Database) => Promise<T>) =>
-  withPostgres({ ...config, databaseUrl, listenUrl: '' }, async target => {
-    const database = openDatabase(target, { poolSize: 2, onError: () => {} })
-    return await work(database).finally(() => database.close())
-  })
+  withPostgres({ ...config, databaseUrl, listenUrl: '' }, target => withDatabase(target, work))
 
 /**
  * Tells a cell what belongs there. Answers its queues that do not. Throws, and tells nothing, where the

@@ -18,12 +18,13 @@ export type Action = QueueAction | 'admin'
 export const topicActions = ['publish', 'subscribe'] as const
 export type TopicAction = (typeof topicActions)[number]
 
+const anyAction = [...queueActions, ...topicActions].join('|')
+const anyName = namePattern.slice(1, -1)
 /**
  * A right is `admin`, or an action and queues or topics: `lease:mail` is for one queue,
  * `enqueue:orders-*` for those whose names begin so, `browse:*` for all.
  */
-export const rightPattern =
-  `^(admin|(${[...queueActions, ...topicActions].join('|')}):` + `(\\*|${namePattern.slice(1, -1)}\\*?))$`
+export const rightPattern = `^(admin|(${anyAction}):(\\*|${anyName}\\*?))$`
 const oneOf = new Intl.ListFormat('en-GB', { type: 'disjunction' })
 /** What a right is, for people: ends a sentence. */
 export const rightInWords =

@@ -121,9 +121,11 @@ function rates<K extends SampledTotal>(
 export function quantileSeconds(buckets: number[], share: number): number | null {
   const wanted = buckets.reduce((sum, count) => sum + count, 0) * share
   if (wanted === 0) return null
-  let below = 0
-  const index = buckets.findIndex(count => (below += count) >= wanted)
-  const [from, to] = [index === 0 ? 0 : 2 ** (index - 1), 2 ** index]
-  const within = 1 - (below - wanted) / buckets[index]!
+  let index = 0
+  let counted = buckets[0]!
+  while (counted < wanted) counted += buckets[++index]!
+  const from = index === 0 ? 0 : 2 ** (index - 1)
+  const to = 2 ** index
+  const within = 1 - (counted - wanted) / buckets[index]!
   return Math.round(from + (to - from) * within) / 1000
 }

@@ -57,7 +57,11 @@ export interface HeldSubscriptions {
 
 /** Whether a routing key has the words that a pattern asks for, one by one. `#` is any number of words. */
 export function matches(pattern: readonly string[], key: readonly string[]): boolean {
-  let [at, keyAt, hashAt, triedFrom] = [0, 0, -1, 0]
+  let at = 0
+  let keyAt = 0
+  // Where the last # stands, and the first word that it leaves to the words after it.
+  let hashAt = -1
+  let triedFrom = 0
   while (keyAt < key.length) {
     if (pattern[at] === '#') {
       hashAt = at++

@@ -16,9 +16,10 @@ const lengthBytes = 4
 export function booleanArray(values: boolean[]): Buffer {
   const elementBytes = lengthBytes + 1
   const bytes = begin(types.bool, values.length, values.length * elementBytes)
-  values.forEach((value, index) =>
-    bytes.writeUInt8(Number(value), bytes.writeInt32BE(1, headBytes + index * elementBytes))
-  )
+  values.forEach((value, index) => {
+    const at = bytes.writeInt32BE(1, headBytes + index * elementBytes)
+    bytes.writeUInt8(Number(value), at)
+  })
   return bytes
 }
 
@@ -26,9 +27,10 @@ export function booleanArray(values: boolean[]): Buffer {
 export function int2Array(values: number[]): Buffer {
   const elementBytes = lengthBytes + 2
   const bytes = begin(types.int2, values.length, values.length * elementBytes)
-  values.forEach((value, index) =>
-    bytes.writeInt16BE(value, bytes.writeInt32BE(2, headBytes + index * elementBytes))
-  )
+  values.forEach((value, index) => {
+    const at = bytes.writeInt32BE(2, headBytes + index * elementBytes)
+    bytes.writeInt16BE(value, at)
+  })
   return bytes
 }
 
@@ -36,9 +38,10 @@ export function int2Array(values: number[]): Buffer {
 export function int4Array(values: number[]): Buffer {
   const elementBytes = lengthBytes + 4
   const bytes = begin(types.int4, values.length, values.length * elementBytes)
-  values.forEach((value, index) =>
-    bytes.writeInt32BE(value, bytes.writeInt32BE(4, headBytes + index * elementBytes))
-  )
+  values.forEach((value, index) => {
+    const at = bytes.writeInt32BE(4, headBytes + index * elementBytes)
+    bytes.writeInt32BE(value, at)
+  })
   return bytes
 }
 

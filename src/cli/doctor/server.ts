@@ -1,5 +1,6 @@
 /** Whether the PostgreSQL server keeps what it confirms. */
-import { postgresVersionMin, serverVersionNumMin, type Facts } from '../../databaseTasks.ts'
+import { postgresVersionMin, serverVersionNumMin } from '../../config.ts'
+import type { Facts } from '../../databaseTasks.ts'
 import { bad, ok, size, sqlName, warning, type Judge } from './check.ts'
 
 export const server: Judge = ({ server }) => {

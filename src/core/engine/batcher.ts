@@ -134,8 +134,12 @@ export class Batcher<Item, Answer> {
     const sinceMs = performance.now()
     const state = this.#laneOf(lane)
     let entries = state.waiting.get(caller)
-    if (entries === undefined) state.waiting.set(caller, (entries = []))
-    else if (!urgent && sinceMs - entries[0]!.sinceMs > waitingMsMax / 2) return Promise.reject(overloaded)
+    if (entries === undefined) {
+      entries = []
+      state.waiting.set(caller, entries)
+    } else if (!urgent && sinceMs - entries[0]!.sinceMs > waitingMsMax / 2) {
+      return Promise.reject(overloaded)
+    }
     share.hold(caller, charge)
     this.#waitingItems++
     this.#watch ??= this.#watchSoon()

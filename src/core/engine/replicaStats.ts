@@ -135,10 +135,8 @@ export class ReplicaStats {
   #step(queueId: Digits): Step | undefined {
     let step = this.#steps.get(queueId)
     if (step === undefined && this.#steps.size < queuesMax) {
-      this.#steps.set(
-        queueId,
-        (step = { askedMs: 0, waits: Array(bucketsCount).fill(0), works: Array(bucketsCount).fill(0) })
-      )
+      step = { askedMs: 0, waits: Array(bucketsCount).fill(0), works: Array(bucketsCount).fill(0) }
+      this.#steps.set(queueId, step)
     }
     return step
   }

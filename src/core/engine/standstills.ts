@@ -87,7 +87,8 @@ export class Standstills {
     let used = this.#callers.get(id)
     if (used === undefined) {
       if (this.#callers.size >= callersMax) this.#forgetRested()
-      this.#callers.set(id, (used = { rate: new Rate(standstillMsPerSecond), underway: false }))
+      used = { rate: new Rate(standstillMsPerSecond), underway: false }
+      this.#callers.set(id, used)
     }
     return used
   }

@@ -219,14 +219,12 @@ export class Completing {
   async #commitPlain(queueId: Digits, distinct: Map<string, Ending>): Promise<Done | null> {
     const endings = [...distinct.values()]
     const next = endings.flatMap(({ id, steps }) => steps.map(({ row }) => ({ follows: id, row })))
-    const answer = await this.#parts.store.first.ackWithNext(queueId, [...endings], next)
+    const answer = await this.#parts.store.first.ackWithNext(queueId, endings, next)
     if (answer === null) return null
     const changed = new Map(answer.acked.map(key => [key, distinct.get(key)!]))
-    const stored = new Map<Ending, EnqueueAnswer[]>()
-    let at = 0
+    const stored = answersByEnding(endings, answer.stored)
     for (const ending of endings) {
-      const answers = answer.stored.slice(at, (at += ending.steps.length))
-      if (changed.has(keyOf(ending))) stored.set(ending, answers)
+      if (!changed.has(keyOf(ending))) stored.delete(ending)
     }
     return { distinct, settled: { changed, freed: answer.freed }, stored }
   }
@@ -253,16 +251,27 @@ async function followUp(verbs: Verbs, due: Due[]): Promise<Map<Ending, EnqueueAn
   const admitted = due.filter(({ call }) => !full.has(call))
   const rows = admitted.flatMap(({ endings }) => stepsOf(endings).map(({ row }) => row))
   const answers = rows.length === 0 ? [] : await storeInRounds(verbs, rows)
-  const stored = new Map<Ending, EnqueueAnswer[]>()
-  let next = 0
-  for (const ending of admitted.flatMap(({ endings }) => endings)) {
-    stored.set(ending, answers.slice(next, (next += ending.steps.length)))
-  }
+  const stored = answersByEnding(
+    admitted.flatMap(({ endings }) => endings),
+    answers
+  )
   const refusals = refusedByStore(admitted, stored)
   // A call that is refused now may have taken the room of another.
   if (refusals.size > 0) throw new Refused(refusals)
   if (full.size > 0) throw new Refused(full)
   return stored
+}
+
+/** Deals out the answers to all steps, in the order of the endings, to the endings. */
+function answersByEnding(endings: Ending[], answers: EnqueueAnswer[]): Map<Ending, EnqueueAnswer[]> {
+  const dealt = new Map<Ending, EnqueueAnswer[]>()
+  let start = 0
+  for (const ending of endings) {
+    const end = start + ending.steps.length
+    dealt.set(ending, answers.slice(start, end))
+    start = end
+  }
+  return dealt
 }
 
 /** In their order, the calls for whose steps a queue has no room. */
@@ -296,18 +305,18 @@ async function isHeld(verbs: Verbs, { queueId, unique }: EnqueueRow): Promise<bo
 function refusedByStore(due: Due[], stored: Map<Ending, EnqueueAnswer[]>): Map<Call, QueueError | null> {
   const refusals = new Map<Call, QueueError | null>()
   // Keys of refused calls. What they claimed is undone, so nobody else is refused for it yet.
-  const undone = new Set<string>()
+  const undoneClaims = new Set<string>()
   for (const { call, endings } of due) {
     const steps = stepsOf(endings)
     const answers = endings.flatMap(ending => stored.get(ending)!)
     const index = answers.findIndex((answer, i) => {
       if (answer === null) return true
-      if (answer.mismatch) return !undone.has(claimOf(steps[i]!))
-      return answer.otherGroup === true && !undone.has(uniqueClaimOf(steps[i]!))
+      if (answer.mismatch) return !undoneClaims.has(claimOf(steps[i]!))
+      return answer.otherGroup === true && !undoneClaims.has(uniqueClaimOf(steps[i]!))
     })
     if (index < 0) continue
     refusals.set(call, refusalOf(steps[index]!, answers[index]!))
-    for (const step of steps) undone.add(claimOf(step)).add(uniqueClaimOf(step))
+    for (const step of steps) undoneClaims.add(claimOf(step)).add(uniqueClaimOf(step))
   }
   return refusals
 }
@@ -332,7 +341,7 @@ function answerTo(
   return answers.map((outcome, index) => {
     const { steps } = endings[index]!
     const then = stored.get(endings[index]!)?.map((answer, i) => followed(steps[i]!, answer!)) ?? []
-    return then.length === 0 ? outcome : { ...(outcome as { outcome: 'acked' }), then }
+    return outcome.outcome === 'acked' && then.length > 0 ? { ...outcome, then } : outcome
   })
 }
 

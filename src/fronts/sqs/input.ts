@@ -58,12 +58,12 @@ function checkedScalar(value: unknown, shape: keyof typeof jsonTypes, path: stri
 
 /** With the texts of AWS as far as they are known. */
 function wrongType(path: string, value: unknown, wanted: string): SqsError {
-  const found =
-    typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number'
-      ? `${(typeof value === 'boolean' ? String(value) : typeof value).toUpperCase()}_VALUE can not be ` +
-        `converted to ${wanted.replace(/ \w/, letter => letter.toUpperCase())}`
-      : Array.isArray(value)
-        ? 'Start of list found where not expected'
-        : 'Start of structure or map found where not expected.'
-  return new SqsError('SerializationException', `${path} must be ${wanted}. ${found}`)
+  return new SqsError('SerializationException', `${path} must be ${wanted}. ${whatIsWrong(value, wanted)}`)
+}
+
+function whatIsWrong(value: unknown, wanted: string): string {
+  if (Array.isArray(value)) return 'Start of list found where not expected'
+  if (typeof value === 'object') return 'Start of structure or map found where not expected.'
+  const found = (typeof value === 'boolean' ? String(value) : typeof value).toUpperCase()
+  return `${found}_VALUE can not be converted to ${wanted.replace(/ \w/, letter => letter.toUpperCase())}`
 }

@@ -277,8 +277,8 @@ function redriveOf(value: string, { isFifo }: Changed): QueueChange {
   if (arn === undefined) {
     throw wrong('Redrive policy does not contain mandatory attribute: deadLetterTargetArn.')
   }
-  const isDigits = typeof given === 'string' && /^\d{1,4}$/.test(given)
-  const count = typeof given === 'number' ? given : isDigits ? Number(given) : NaN
+  const isNumber = typeof given === 'number' || (typeof given === 'string' && /^\d{1,4}$/.test(given))
+  const count = isNumber ? Number(given) : NaN
   if (!(Number.isInteger(count) && count >= 1 && count <= 1000)) {
     // String() of lists in lists runs out of stack.
     const shown = typeof given === 'object' ? JSON.stringify(given) : String(given)
