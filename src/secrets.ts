@@ -7,13 +7,7 @@ import type { Config } from './config.ts'
 /** The admin key in a file; null without a file. Throws when the file holds none. */
 export async function readAdminKey(file: string): Promise<string | null> {
   if (file === '') return null
-  const text = await readFile(file, 'utf8').catch(error => {
-    throw new Error(
-      `HOLDFAST_ADMIN_KEY_FILE cannot be read (${error.code}). Check that ${file} exists and that ` +
-        'the service may read it.'
-    )
-  })
-  const secret = text.trim()
+  const secret = (await readSecret('HOLDFAST_ADMIN_KEY_FILE', file)).toString().trim()
   if (!/^[\x21-\x7e]{32,256}$/.test(secret)) {
     throw new Error(
       'HOLDFAST_ADMIN_KEY_FILE must hold one key of 32 to 256 printable characters. ' +
@@ -50,12 +44,7 @@ async function ownSigningSecret(file: string): Promise<Buffer> {
 }
 
 async function signingSecretIn(file: string): Promise<Buffer> {
-  const bytes = await readFile(file).catch(error => {
-    throw new Error(
-      `HOLDFAST_SIGNING_SECRET_FILE cannot be read (${error.code}). Check that ${file} exists and that ` +
-        'the service may read it.'
-    )
-  })
+  const bytes = await readSecret('HOLDFAST_SIGNING_SECRET_FILE', file)
   const end = /\r?\n$/.exec(bytes.toString('latin1'))?.index ?? bytes.length
   if (end < signingSecretBytesMin) {
     throw new Error(
@@ -64,4 +53,12 @@ async function signingSecretIn(file: string): Promise<Buffer> {
     )
   }
   return bytes.subarray(0, end)
+}
+
+async function readSecret(setting: string, file: string): Promise<Buffer> {
+  return await readFile(file).catch(error => {
+    throw new Error(
+      `${setting} cannot be read (${error.code}). Check that ${file} exists and that the service may read it.`
+    )
+  })
 }
