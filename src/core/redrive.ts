@@ -58,25 +58,7 @@ export interface Driven {
   refusal: unknown
 }
 
-/** The verbs of the store. */
-export interface RedriveVerbs {
-  /**
-   * Each message that a redrive takes goes home to the queue of its origin, or with `to` to that
-   * queue. Without either it becomes ready where it is. Works in chunks, as the bulk actions do.
-   */
-  redrive(queueId: Digits, scope: RedriveScope, onRedriven: OnRedriven): Promise<void>
-  /** Starts a task. null: the queue has one that runs, or is gone. */
-  startRedrive(queueId: Digits, wanted: RedriveWanted): Promise<Digits | null>
-  /** The last tasks of a queue, the newest first. */
-  listRedrives(queueId: Digits): Promise<RedriveTask[]>
-  /** Ends a task, and leaves the rest. False when the queue has no such task. */
-  stopRedrive(queueId: Digits, task: Digits): Promise<boolean>
-  /** One step of a task that is due. null: none is. Needs a transaction. */
-  driveRedrive(onRedriven: OnRedriven): Promise<Driven | null>
-  /** How long until a task is due, on the database's clock. Infinity: none runs. */
-  msUntilRedrive(): Promise<number>
-}
-
+/** The queue has a redrive that runs. */
 export function redriveRunning(queue: string): QueueError {
   return new QueueError(
     'redriveRunning',
@@ -85,6 +67,7 @@ export function redriveRunning(queue: string): QueueError {
   )
 }
 
+/** The queue has no task of this number. */
 export function redriveNotFound(queue: string): QueueError {
   return new QueueError(
     'redriveNotFound',
