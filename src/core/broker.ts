@@ -11,18 +11,10 @@ import { Flights } from './engine/flights.ts'
 import type { Signals } from './engine/signals.ts'
 import { Turns } from './engine/turns.ts'
 import type { Wakeups } from './engine/wakeups.ts'
-import type {
-  Digits,
-  Enqueued,
-  FailingState,
-  MessageDetail,
-  MessagePage,
-  NewMessage,
-  Selection
-} from './message.ts'
+import type { Digits, Enqueued, FailingState, MessageDetail, MessagePage, NewMessage } from './message.ts'
 import type { BulkWork, Matches, PageAsked, SettleVerb, Store } from './ports.ts'
 import type { NamePage, Queue, QueueChange, QueueReport } from './queue.ts'
-import type { RedriveTask, RedriveWanted } from './redrive.ts'
+import type { RedriveScope, RedriveTask, RedriveWanted } from './redrive.ts'
 import type { Series, Spark } from './series.ts'
 import type { Publication, PublishedCopy } from './topic.ts'
 import { Browsing } from './verbs/browse.ts'
@@ -41,7 +33,7 @@ import { Queues, type PutOptions } from './verbs/queues.ts'
 import { Redriving } from './verbs/redrives.ts'
 import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
 import { Topics } from './verbs/topics.ts'
-import { Watching } from './verbs/watch.ts'
+import { Watching, type Wait } from './verbs/watch.ts'
 
 export interface BrokerOptions extends EnqueueingOptions, Pick<Parts, 'shares' | 'siblings'> {
   isPoison: Bounds['isPoison']
@@ -275,16 +267,10 @@ export class Broker {
   /**
    * Messages that died are ready again, with attempts from zero, and answers how many. Each goes to
    * `to`, or home to the queue of its origin. Without either it is ready where it is. Ends early
-   * when the caller hangs up. Refuses with queueNotFound.
+   * when the signal aborts. Refuses with queueNotFound.
    */
-  redrive(
-    caller: Caller,
-    name: string,
-    selection: Selection,
-    to: string | null,
-    signal: AbortSignal
-  ): Promise<number> {
-    return this.#redriving.redrive(caller, name, selection, to, signal)
+  redrive(caller: Caller, name: string, scope: RedriveScope): Promise<number> {
+    return this.#redriving.redrive(caller, name, scope)
   }
 
   /** A redrive that keeps to a rate. Answers its task. Refuses with redriveRunning, queueNotFound. */
@@ -323,18 +309,12 @@ export class Broker {
   }
 
   /**
-   * One message. With `waitSeconds` it answers when the message is acked, dead or gone, or when the
-   * time is up. Refuses with messageNotFound, queueNotFound, tooManyWaiting, and with ackedNotKept
+   * One message. With `wait` it answers when the message is acked, dead or gone, or when the time is
+   * up. Refuses with messageNotFound, queueNotFound, tooManyWaiting, and with ackedNotKept
    * where an ack would leave nothing to show.
    */
-  message(
-    caller: Caller,
-    name: string,
-    id: Digits,
-    waitSeconds: number,
-    signal: AbortSignal
-  ): Promise<MessageDetail> {
-    return this.#browsing.message(caller, name, id, waitSeconds, signal)
+  message(caller: Caller, name: string, id: Digits, wait: Wait | null = null): Promise<MessageDetail> {
+    return this.#browsing.message(caller, name, id, wait)
   }
 
   /** Why a message is where it is. Refuses with messageNotFound, queueNotFound. */

@@ -249,9 +249,11 @@ t.test('deaths, redrives, leases, acks and deletes at once lose and double nothi
           if (acked.has(id)) t.fail(`${id} was acked twice`)
           acked.add(id)
         }
-        await broker.redrive(tester, name, everything, null, never).catch((error: { code?: string }) => {
-          if (error.code !== 'queueNotFound') throw error
-        })
+        await broker
+          .redrive(tester, name, { selection: everything, to: null, signal: never })
+          .catch((error: { code?: string }) => {
+            if (error.code !== 'queueNotFound') throw error
+          })
       }
     })
   )

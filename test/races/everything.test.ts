@@ -82,7 +82,10 @@ t.test('whatever two replicas do to one queue at once, nothing is lost, doubled 
       const settlements = chosen.map(receipt => ({ receipt, leaseSeconds: pick([0.01, 1]) }))
       return broker.settle(tester, name, 'extend', settlements, String)
     }
-    const redrive = () => broker.redrive(tester, name, { ids: null, where: null, limit: 20 }, null, never)
+    const redrive = () => {
+      const selection = { ids: null, where: null, limit: 20 }
+      return broker.redrive(tester, name, { selection, to: null, signal: never })
+    }
     const purge = async () => {
       if (Math.random() >= 0.1) return
       const state = pick(['dead', 'delayed', 'ready', null] as const)

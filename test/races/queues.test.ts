@@ -171,12 +171,13 @@ t.test('no verb fails because another session deletes its queue', async t => {
     list: broker => broker.listQueues(tester, { after: '', limit: 100, scope: everyQueue }),
     browse: (broker, name) =>
       broker.browse(tester, name, { state: null, where: filter, after: '0', limit: 10 }),
-    message: (broker, name, { id }) => broker.message(tester, name, id, 0.1, never),
+    message: (broker, name, { id }) => broker.message(tester, name, id, { seconds: 0.1, signal: never }),
     cancel: (broker, name, { id }) => broker.cancel(tester, name, id),
     explain: (broker, name, { id }) => broker.explain(tester, name, id),
     series: (broker, name) => broker.series(tester, name),
     purge: (broker, name) => broker.bulk(tester, name, { ...all, action: 'purge' }, never),
-    redrive: (broker, name) => broker.redrive(tester, name, everything, null, never),
+    redrive: (broker, name) =>
+      broker.redrive(tester, name, { selection: everything, to: null, signal: never }),
     retry: (broker, name) => broker.bulk(tester, name, { ...all, action: 'retry' }, never),
     'dry run': (broker, name) => broker.countMatches(tester, name, { ...all, action: 'purge' }, never),
     'dry run with a filter': (broker, name) =>

@@ -4,11 +4,11 @@ import { answerBytesMax } from '../limits.ts'
 import type { Parts } from '../engine/parts.ts'
 import { messageNotFound, type Digits, type MessageDetail, type MessagePage } from '../message.ts'
 import type { PageAsked } from '../ports.ts'
-import type { Watching } from './watch.ts'
+import type { Wait, Watching } from './watch.ts'
 
 type Needs = Pick<Parts, 'store' | 'queueCache' | 'shares' | 'turns' | 'searchTurns'>
 
-/** The broker says what each method does, and how it refuses. */
+/** core/broker.ts says what the methods do, and how they refuse. */
 export class Browsing {
   readonly #parts: Needs
   readonly #watching: Watching
@@ -28,16 +28,10 @@ export class Browsing {
     })
   }
 
-  async message(
-    caller: Caller,
-    name: string,
-    id: Digits,
-    waitSeconds: number,
-    signal: AbortSignal
-  ): Promise<MessageDetail> {
+  async message(caller: Caller, name: string, id: Digits, wait: Wait | null): Promise<MessageDetail> {
     const { store, queueCache, turns } = this.#parts
     const queue = await queueCache.find(caller, name)
-    if (waitSeconds > 0) await this.#watching.end(caller, queue, id, waitSeconds, signal)
+    if (wait !== null) await this.#watching.end(caller, queue, id, wait)
     const message = await turns.run(caller, () => store.last.findMessage(queue.id, id))
     if (message === null) throw messageNotFound(name, id)
     return message

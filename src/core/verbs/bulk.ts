@@ -18,7 +18,7 @@ export type PlainBulkWork = BulkWork<Exclude<BulkAction, 'redrive'>>
  */
 type OnDone = (count: number, freed: Freed | null, queueId?: Digits) => void
 
-/** The broker says what each method does, and how it refuses. */
+/** core/broker.ts says what the methods do, and how they refuse. */
 export class Bulk {
   readonly #parts: Needs
 

@@ -47,7 +47,7 @@ export interface EnqueueingOptions {
 
 type Needs = Pick<Parts, 'store' | 'queueCache' | 'turns' | 'signals' | 'replicaStats' | 'bounds' | 'shares'>
 
-/** The broker says what each method does, and how it refuses. */
+/** core/broker.ts says what the methods do, and how they refuse. */
 export class Enqueueing {
   readonly #parts: Needs
   readonly #createQueues: boolean

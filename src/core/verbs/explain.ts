@@ -61,7 +61,7 @@ type Needs = Pick<
   'store' | 'queueCache' | 'wakeups' | 'replicaStats' | 'pushStates' | 'siblings' | 'turns'
 >
 
-/** The broker says what each method does, and how it refuses. */
+/** core/broker.ts says what the methods do, and how they refuse. */
 export class Explaining {
   readonly #parts: Needs
 

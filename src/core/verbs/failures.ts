@@ -34,7 +34,7 @@ export interface Failures {
 
 type Needs = Pick<Parts, 'store' | 'queueCache' | 'searchTurns'>
 
-/** The broker says what each method does, and how it refuses. */
+/** core/broker.ts says what the methods do, and how they refuse. */
 export class FailureGroups {
   readonly #parts: Needs
 

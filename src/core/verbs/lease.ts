@@ -38,7 +38,7 @@ const waitMsOf = ({ movingTo }: Queue, seconds: number) =>
 /** The signal of a call that does not wait, and so cannot be given up. */
 const never = new AbortController().signal
 
-/** core/broker.ts says what the method does, and how it refuses. */
+/** core/broker.ts says what the methods do, and how they refuse. */
 export class Leasing {
   readonly #parts: Needs
   readonly #flushes: LeaseFlushes

@@ -32,7 +32,7 @@ interface Copy {
 
 type Needs = Pick<Parts, 'store' | 'turns' | 'siblings'>
 
-/** The broker says what the method does, and how it refuses. */
+/** core/broker.ts says what the methods do, and how they refuse. */
 export class Publishing {
   readonly #enqueueing: Enqueueing
   readonly #topics: Recent<Routes>

@@ -43,7 +43,7 @@ export interface PutOptions {
   revise?: Revise
 }
 
-/** The broker says what each method does, and how it refuses. */
+/** core/broker.ts says what the methods do, and how they refuse. */
 export class Queues {
   readonly #parts: Needs
   readonly #queuesMax: number

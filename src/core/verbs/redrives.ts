@@ -2,8 +2,14 @@
 import type { Caller } from '../caller.ts'
 import type { Parts } from '../engine/parts.ts'
 import { ReadyCounts } from '../engine/signals.ts'
-import { isId, type Digits, type Selection } from '../message.ts'
-import { redriveNotFound, redriveRunning, type RedriveTask, type RedriveWanted } from '../redrive.ts'
+import { isId, type Digits } from '../message.ts'
+import {
+  redriveNotFound,
+  redriveRunning,
+  type RedriveScope,
+  type RedriveTask,
+  type RedriveWanted
+} from '../redrive.ts'
 import { inChunks } from './bulk.ts'
 
 /** Steps of tasks before `drive` answers. What is due then is driven by the next call. */
@@ -11,7 +17,7 @@ const stepsMax = 100
 
 type Needs = Pick<Parts, 'store' | 'queueCache' | 'signals' | 'turns' | 'searchTurns'>
 
-/** The broker says what each method does, and how it refuses. */
+/** core/broker.ts says what the methods do, and how they refuse. */
 export class Redriving {
   readonly #parts: Needs
 
@@ -19,16 +25,8 @@ export class Redriving {
     this.#parts = parts
   }
 
-  redrive(
-    caller: Caller,
-    name: string,
-    selection: Selection,
-    to: string | null,
-    signal: AbortSignal
-  ): Promise<number> {
-    return inChunks(this.#parts, caller, name, (store, { id }, onDone) =>
-      store.redrive(id, { selection, to, signal }, onDone)
-    )
+  redrive(caller: Caller, name: string, scope: RedriveScope): Promise<number> {
+    return inChunks(this.#parts, caller, name, (store, { id }, onDone) => store.redrive(id, scope, onDone))
   }
 
   async start(caller: Caller, name: string, wanted: RedriveWanted): Promise<Digits> {

@@ -11,6 +11,12 @@ const checkMs = 500
 
 type Needs = Pick<Parts, 'store' | 'wakeups' | 'bounds' | 'shares'>
 
+/** How long a caller waits at most. The signal says that it has gone. */
+export interface Wait {
+  seconds: number
+  signal: AbortSignal
+}
+
 export class Watching {
   readonly #parts: Needs
   readonly #batcher: Batcher<{ queueId: Digits; id: Digits }, boolean>
@@ -34,13 +40,7 @@ export class Watching {
    * Resolves when the message is acked, dead or gone, when the time is up, when the caller has
    * gone, or when the service closes. Refuses with ackedNotKept, tooManyWaiting, overloaded.
    */
-  async end(
-    caller: Caller,
-    queue: Queue,
-    id: Digits,
-    waitSeconds: number,
-    signal: AbortSignal
-  ): Promise<void> {
+  async end(caller: Caller, queue: Queue, id: Digits, { seconds, signal }: Wait): Promise<void> {
     if (queue.settings.keepAckedSeconds <= 0) {
       throw new QueueError(
         'ackedNotKept',
@@ -49,7 +49,7 @@ export class Watching {
       )
     }
     const { wakeups } = this.#parts
-    const untilMs = performance.now() + waitSeconds * 1000
+    const untilMs = performance.now() + seconds * 1000
     const seat = wakeups.sit(caller, { messageId: id })
     try {
       while (!(await this.#batcher.add(caller, '', { queueId: queue.id, id }))) {

@@ -18,6 +18,3 @@ export function givenUp({ key, raw: { socket } }: FastifyRequest, reply: Fastify
   })
   return controller.signal
 }
-
-/** The signal of a call that cannot be given up. */
-export const never = new AbortController().signal

@@ -4,7 +4,7 @@ import type { LeasedMessage } from '../../core/message.ts'
 import type { Queue } from '../../core/queue.ts'
 import type { LeaseRequest } from '../../core/verbs/lease.ts'
 import { checkMessages, refuseEnded, takeMessages } from '../shared/guard.ts'
-import { givenUp, never } from '../shared/givenUp.ts'
+import { givenUp } from '../shared/givenUp.ts'
 import { queueOf, type Call } from './call.ts'
 import { known, noLeaseSeconds } from './queueAttributes.ts'
 import { invalidValue, SqsError } from './errors.ts'
@@ -35,6 +35,10 @@ const systemNames = [
 const giveBackSeconds = 30
 const encodingName = 'holdfast-encoding'
 
+/**
+ * Leases messages, and waits for the first one if asked to. A visibility timeout of 0 gives them back at
+ * once. Refuses with QueueDoesNotExist, RequestThrottled.
+ */
 export async function receiveMessage(
   call: Call,
   input: InputOf<'ReceiveMessage'>
@@ -205,7 +209,7 @@ async function firstReceivedMs(
   if (message.attempt <= 1) {
     return Math.min(Date.now(), Date.parse(message.leaseExpiresAt) - leaseSeconds * 1000)
   }
-  const detail = await broker.message(caller, queue.name, message.id, 0, never).catch(() => null)
+  const detail = await broker.message(caller, queue.name, message.id).catch(() => null)
   const first = detail?.history.find(attempt => attempt.queue === queue.name && attempt.leasedAt !== null)
   return first === undefined ? Date.now() : Date.parse(first.leasedAt!)
 }

@@ -4,7 +4,6 @@ import { leaseSecondsMax, receiptCharsMax } from '../../core/limits.ts'
 import type { MessageDetail } from '../../core/message.ts'
 import { parseReceipt } from '../../core/receipt.ts'
 import type { Outcome } from '../../core/verbs/settle.ts'
-import { never } from '../shared/givenUp.ts'
 import { batchResult, checkEntries, type Entry, type Failed } from './batch.ts'
 import { queueOf, type Call, type Operation } from './call.ts'
 import { invalidValue, missing, SqsError } from './errors.ts'
@@ -130,7 +129,7 @@ async function detailOf(
 ): Promise<MessageDetail | null> {
   const { id } = parseReceipt(queue, receipt, '')
   try {
-    return await broker.message(caller, queue, id, 0, never)
+    return await broker.message(caller, queue, id)
   } catch (error) {
     if (error instanceof QueueError && error.code === 'messageNotFound') return null
     throw error

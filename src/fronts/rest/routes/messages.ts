@@ -5,7 +5,7 @@ import { filterOf, messageIdOf, type Attempt, type MessageView } from '../../../
 import { bodyMembers, markMembers } from '../../shared/bodies.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
 import { refuseEnded } from '../../shared/guard.ts'
-import { givenUp, never } from '../../shared/givenUp.ts'
+import { givenUp } from '../../shared/givenUp.ts'
 import { cursorOf, cursorTo } from '../cursors.ts'
 import { sendJson } from '../sendJson.ts'
 import { messageOperations } from '../contract/messages.ts'
@@ -31,13 +31,8 @@ export function messageRoutes(app: Server, broker: Broker, answers: Answers): vo
     async handler(request, reply) {
       const { waitSeconds = 0 } = request.query
       const { queue, id } = request.params
-      const message = await broker.message(
-        request.caller,
-        queue,
-        messageIdOf(queue, id),
-        waitSeconds,
-        waitSeconds > 0 ? givenUp(request, reply) : never
-      )
+      const wait = waitSeconds > 0 ? { seconds: waitSeconds, signal: givenUp(request, reply) } : null
+      const message = await broker.message(request.caller, queue, messageIdOf(queue, id), wait)
       refuseEnded(request)
       const unique = message.unique === null ? '' : `,"unique":${JSON.stringify(message.unique)}`
       const lease = message.lease === null ? '' : `,"lease":${JSON.stringify(message.lease)}`

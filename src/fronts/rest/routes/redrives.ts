@@ -27,7 +27,7 @@ export function redriveRoutes(app: Server, broker: Broker): void {
         const task = await broker.startRedrive(caller, queue, wanted)
         return reply.code(202).send({ task })
       }
-      return { redriven: await broker.redrive(caller, queue, selection, to ?? null, signal) }
+      return { redriven: await broker.redrive(caller, queue, { selection, to: to ?? null, signal }) }
     }
   })
 
