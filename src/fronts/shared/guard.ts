@@ -196,6 +196,14 @@ function authorizeTopic(key: ApiKey, access: TopicAccess, topic: string): void {
   )
 }
 
+/**
+ * Whether the queues that the caller makes are counted against its bound. Whoever needs no key may
+ * delete every queue, so a bound would protect nobody.
+ */
+export function hasQueueBound({ key }: FastifyRequest): boolean {
+  return key !== null && !key.isAdmin
+}
+
 /** The topics that the key may look at. */
 export function visibleTopics({ key }: FastifyRequest): NameScope {
   return key?.topics ?? everyQueue

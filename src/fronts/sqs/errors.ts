@@ -36,6 +36,7 @@ const isModelled = (code: SqsCode): code is Modelled => code in errors
 /** An answer does not repeat what is far longer than any name or receipt. */
 const messageCharsMax = 2000
 
+/** How a call fails, under the names that both protocols of SQS have for it. */
 export class SqsError extends Error {
   readonly code: SqsCode
 
@@ -67,15 +68,20 @@ export class SqsError extends Error {
       : this.message
   }
 
+  /** The caller is at fault, and not the service. */
   get isSenders(): boolean {
     return this.status < 500
   }
 }
 
+/** A value that AWS or Holdfast does not take. */
 export const invalidValue = (message: string): SqsError => new SqsError('InvalidParameterValue', message)
+/** A parameter is missing, or empty. */
 export const missing = (name: string): SqsError =>
   new SqsError('MissingParameter', `The request must contain the parameter ${name}.`)
+/** A request that holds more than is read. */
 export const tooLarge = (message: string): SqsError => new SqsError('RequestTooLarge', message)
+/** There is no such queue, or the key does not see it. */
 export const queueDoesNotExist = (): SqsError =>
   new SqsError('QueueDoesNotExist', 'The specified queue does not exist.')
 
@@ -102,6 +108,7 @@ const codeOf: Partial<Record<Code, SqsCode>> = {
   internal: 'InternalFailure'
 }
 
+/** An error of the core as SQS says it. */
 export function sqsErrorOf(error: QueueError | SqsError): SqsError {
   if (error instanceof SqsError) return error
   if (error.code === 'queueNotFound') return queueDoesNotExist()

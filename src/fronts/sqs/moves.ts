@@ -26,6 +26,11 @@ async function reportOf(call: Call, name: string, queue: string): Promise<QueueR
   }
 }
 
+/**
+ * Starts to move the messages of a dead-letter queue home, or to another queue. Refuses with
+ * ResourceNotFoundException where a queue is missing, and with InvalidParameterValue where the source is
+ * no dead-letter queue, the two do not fit, or a task runs already.
+ */
 export async function startMessageMoveTask(
   call: Call,
   input: InputOf<'StartMessageMoveTask'>
@@ -76,6 +81,7 @@ const reasonOf = {
   refused: 'InternalFailure'
 }
 
+/** The last tasks of a dead-letter queue. Refuses with ResourceNotFoundException. */
 export async function listMessageMoveTasks(
   call: Call,
   { MaxResults: max = 1, SourceArn }: InputOf<'ListMessageMoveTasks'>
@@ -114,6 +120,7 @@ function shown(
   }
 }
 
+/** Stops a task that runs. Refuses with ResourceNotFoundException where it does not. */
 export async function cancelMessageMoveTask(
   call: Call,
   input: InputOf<'CancelMessageMoveTask'>

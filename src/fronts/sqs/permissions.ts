@@ -39,6 +39,10 @@ const granted = new Set([
 const wrongLabel = (label: string, why: string) =>
   invalidValue(`Value ${label} for parameter Label is invalid. Reason: ${why}.`)
 
+/**
+ * Adds a statement to the policy of a queue. The same statement again changes nothing. Refuses with
+ * InvalidParameterValue where another one has its label, and with OverLimit.
+ */
 export async function addPermission(
   call: Call,
   input: InputOf<'AddPermission'>
@@ -68,6 +72,7 @@ export async function addPermission(
   })
 }
 
+/** Removes a statement from the policy of a queue. Refuses with InvalidParameterValue: no such label. */
 export async function removePermission(
   call: Call,
   input: InputOf<'RemovePermission'>

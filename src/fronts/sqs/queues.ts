@@ -12,6 +12,7 @@ import { QueueError } from '../../core/errors.ts'
 import { pageRowsMax, tagNameCharsMax, tagsMax, tagValueCharsMax } from '../../core/limits.ts'
 import { everything } from '../../core/message.ts'
 import { givenUp } from '../shared/givenUp.ts'
+import { hasQueueBound } from '../shared/guard.ts'
 import { permitOn, queueOf, urlOf, type Call } from './call.ts'
 import { invalidValue, missing, queueDoesNotExist, SqsError } from './errors.ts'
 import { madeHere } from './firstGroup.ts'
@@ -45,6 +46,10 @@ async function reportIfAny({ broker, caller }: Call, queue: string): Promise<Que
 
 const notYours = (queue: string) => `This key has no right to manage the queue ${queue}.`
 
+/**
+ * Makes a queue. One that has these attributes already is left as it is. Refuses with QueueNameExists
+ * where they differ, with InvalidParameterValue, and with AccessDenied.
+ */
 export async function createQueue(
   call: Call,
   input: InputOf<'CreateQueue'>
@@ -70,9 +75,11 @@ export async function createQueue(
   checkTogether(change.front ?? {})
   checkTags(queue, tags)
   if ((await reportIfAny(call, queue)) === null) await checkTarget(call, queue, change, attributes)
-  const isBounded = request.key !== null && !request.key.isAdmin
   const settings = { ...first, tags, ...change, front: { ...change.front, ...madeHere(queue) } }
-  const made = await broker.putQueue(caller, queue, settings, { isBounded, only: 'new' })
+  const made = await broker.putQueue(caller, queue, settings, {
+    isBounded: hasQueueBound(request),
+    only: 'new'
+  })
   const different = made.created ? undefined : differenceOf(attributes, attributesOf(made.report, region()))
   if (different === undefined) return { QueueUrl: urlOf(call, queue) }
   throw new SqsError(
@@ -101,6 +108,7 @@ async function checkTarget(
   }
 }
 
+/** The URL of a queue. Refuses with QueueDoesNotExist, also where the key does not see it. */
 export async function getQueueUrl(
   call: Call,
   input: InputOf<'GetQueueUrl'>
@@ -111,6 +119,7 @@ export async function getQueueUrl(
   return { QueueUrl: urlOf(call, queue) }
 }
 
+/** The URLs of the queues that the key sees. Refuses with InvalidParameterValue: the page or its token. */
 export async function listQueues(call: Call, input: InputOf<'ListQueues'>): Promise<AnswerOf<'ListQueues'>> {
   const { QueueNamePrefix: prefix = '' } = input
   const scope = within(call.request.key?.queues ?? everyQueue, prefix)
@@ -124,6 +133,7 @@ export async function listQueues(call: Call, input: InputOf<'ListQueues'>): Prom
   }
 }
 
+/** The queues whose dead messages go to this one. Refuses with QueueDoesNotExist. */
 export async function listDeadLetterSourceQueues(
   call: Call,
   input: InputOf<'ListDeadLetterSourceQueues'>
@@ -187,6 +197,7 @@ const within = ({ names, prefixes }: NameScope, prefix: string): NameScope => ({
     .map(other => (other.startsWith(prefix) ? other : prefix))
 })
 
+/** Deletes a queue with its messages. Refuses with QueueDoesNotExist. */
 export async function deleteQueue(
   call: Call,
   input: InputOf<'DeleteQueue'>
@@ -197,6 +208,7 @@ export async function deleteQueue(
   return {}
 }
 
+/** The attributes that are asked for. Refuses with QueueDoesNotExist. */
 export async function getQueueAttributes(
   call: Call,
   input: InputOf<'GetQueueAttributes'>
@@ -208,6 +220,10 @@ export async function getQueueAttributes(
   return Object.keys(attributes).length === 0 ? {} : { Attributes: attributes }
 }
 
+/**
+ * Changes the attributes given. Refuses with QueueDoesNotExist, and with InvalidParameterValue where the
+ * queue could not have them all.
+ */
 export async function setQueueAttributes(
   call: Call,
   input: InputOf<'SetQueueAttributes'>
@@ -226,6 +242,7 @@ export async function setQueueAttributes(
   return {}
 }
 
+/** Deletes all messages of a queue. A FIFO queue also forgets its deduplication ids. */
 export async function purgeQueue(call: Call, input: InputOf<'PurgeQueue'>): Promise<AnswerOf<'PurgeQueue'>> {
   const queue = queueOf(call, 'manage', input.QueueUrl)
   if (isFifoName(queue)) {
@@ -264,11 +281,13 @@ async function changeTags(call: Call, queueUrl: string, tagChanges: EntryChanges
   return {}
 }
 
+/** Sets tags, and keeps the others. Refuses with InvalidParameterValue: a tag, or too many of them. */
 export async function tagQueue(call: Call, input: InputOf<'TagQueue'>): Promise<AnswerOf<'TagQueue'>> {
   if (Object.keys(input.Tags).length === 0) throw missing('Tags')
   return await changeTags(call, input.QueueUrl, input.Tags)
 }
 
+/** Removes tags. Nothing happens for one that the queue does not have. */
 export async function untagQueue(call: Call, input: InputOf<'UntagQueue'>): Promise<AnswerOf<'UntagQueue'>> {
   const gone = input.TagKeys
   const isKey = (name: string) => name.length >= 1 && name.length <= tagNameCharsMax
@@ -278,6 +297,7 @@ export async function untagQueue(call: Call, input: InputOf<'UntagQueue'>): Prom
   return await changeTags(call, input.QueueUrl, Object.fromEntries(gone.map(name => [name, null])))
 }
 
+/** The tags of a queue. Refuses with QueueDoesNotExist. */
 export async function listQueueTags(
   call: Call,
   input: InputOf<'ListQueueTags'>

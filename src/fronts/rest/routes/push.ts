@@ -2,6 +2,7 @@
 import type { Broker } from '../../../core/broker.ts'
 import type { Caller } from '../../../core/caller.ts'
 import { checkPush, type Push } from '../../../core/push.ts'
+import { hasQueueBound } from '../../shared/guard.ts'
 import type { Server } from '../../shared/server.ts'
 import { pushOperations } from '../contract/push.ts'
 
@@ -21,11 +22,13 @@ export function pushRoutes(app: Server, broker: Broker, push: PushCalls): void {
 
   app.route({
     ...pushOperations.putPush,
-    async handler({ caller, key, params: { queue }, body }, reply) {
+    async handler(request, reply) {
+      const { caller, params, body } = request
+      const { queue } = params
       checkPush(body)
       if (body.url !== undefined) {
         await push.checkHost(caller, body.url)
-        await broker.putQueue(caller, queue, {}, { isBounded: key !== null && !key.isAdmin, only: 'new' })
+        await broker.putQueue(caller, queue, {}, { isBounded: hasQueueBound(request), only: 'new' })
       }
       const { push: made, secret } = await pushes.put(caller, queue, body)
       return reply.code(secret === null ? 200 : 201).send({ ...shown(made), ...(secret && { secret }) })

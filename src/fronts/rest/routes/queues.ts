@@ -1,6 +1,6 @@
 /** Handlers of queues: make and change, report, list, delete. */
 import type { Broker } from '../../../core/broker.ts'
-import { browsable, permit } from '../../shared/guard.ts'
+import { browsable, hasQueueBound, permit } from '../../shared/guard.ts'
 import { cursorTo, namePage } from '../cursors.ts'
 import { queueOperations } from '../contract/queues.ts'
 import type { Server } from '../../shared/server.ts'
@@ -9,12 +9,11 @@ export function queueRoutes(app: Server, broker: Broker): void {
   app.route({
     ...queueOperations.putQueue,
     async handler(request, reply) {
-      const { caller, key, params, body } = request
+      const { caller, params, body } = request
       const { deadLetterQueue: target = null } = body
       if (target !== null) permit(request, 'enqueue', target)
-      // Whoever needs no key may delete every queue, so a bound would protect nobody.
-      const isBounded = key !== null && !key.isAdmin
-      const { created, report } = await broker.putQueue(caller, params.queue, body, { isBounded })
+      const options = { isBounded: hasQueueBound(request) }
+      const { created, report } = await broker.putQueue(caller, params.queue, body, options)
       return reply.code(created ? 201 : 200).send(report)
     }
   })
