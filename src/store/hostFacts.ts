@@ -27,13 +27,15 @@ const role = `
 
 /** Asks for the role alone. */
 const roleQuery = `
-  select ${role},
+  select
+    ${role},
     null as system,
     null as timeline`
 
 // The control file learns of a promotion at the next checkpoint only. The WAL knows it at once.
 const factsQuery = `
-  select ${role},
+  select
+    ${role},
     (pg_catalog.pg_control_system()).system_identifier::pg_catalog.text as system,
     case
       when pg_catalog.pg_is_in_recovery() then greatest(

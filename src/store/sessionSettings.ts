@@ -78,7 +78,8 @@ export const migrationSettings = `${setAll('set local', {
 
 /** The role, and what a new session of it has before it sets anything. */
 export const defaultsQuery = `
-  select current_user as role,
+  select
+    current_user as role,
     name,
     reset_val as value
   from pg_settings

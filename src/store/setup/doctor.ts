@@ -199,7 +199,8 @@ async function gatherSchema(client: pg.Client): Promise<SchemaFacts> {
 }
 
 const serverQuery = `
-  select current_setting('server_version') as version,
+  select
+    current_setting('server_version') as version,
     current_setting('server_version_num')::int as number,
     current_setting('server_encoding') as encoding,
     current_user as role,
@@ -228,14 +229,16 @@ const serverQuery = `
   where d.datname = current_database()`
 
 const settingsQuery = `
-  select name,
+  select
+    name,
     setting as value,
     source
   from pg_settings
   where name in ('fsync', 'full_page_writes', 'synchronous_commit', 'autovacuum')`
 
 const overridesQuery = `
-  select r.rolname as role,
+  select
+    r.rolname as role,
     d.datname as database,
     split_part(setting, '=', 2) as value
   from pg_db_role_setting s
@@ -247,7 +250,8 @@ const overridesQuery = `
   order by role, database`
 
 const standbysQuery = `
-  select application_name as name,
+  select
+    application_name as name,
     sync_state as sync,
     case
       when not pg_is_in_recovery() then pg_wal_lsn_diff(pg_current_wal_lsn(), flush_lsn)::float8
@@ -255,7 +259,8 @@ const standbysQuery = `
   from pg_stat_replication`
 
 const slotsQuery = `
-  select slot_name as name,
+  select
+    slot_name as name,
     active,
     coalesce(
       pg_wal_lsn_diff(
@@ -271,7 +276,8 @@ const slotsQuery = `
   order by bytes desc`
 
 const tablesQuery = `
-  select c.relname as name,
+  select
+    c.relname as name,
     coalesce(s.n_live_tup, 0)::float8 as live,
     coalesce(s.n_dead_tup, 0)::float8 as dead,
     pg_total_relation_size(c.oid)::float8 as bytes,
@@ -291,7 +297,8 @@ const tablesQuery = `
   order by bytes desc`
 
 const jobsQuery = `
-  select version,
+  select
+    version,
     extract(epoch from clock_timestamp() - cron_on)::float8 as "checkedSecondsAgo"
   from holdfast_jobs.version`
 

@@ -174,7 +174,8 @@ interface ServerRow {
 }
 
 const serverQuery = `
-  select current_setting('server_version_num')::int as number,
+  select
+    current_setting('server_version_num')::int as number,
     current_setting('server_version') as version,
     current_setting('fsync') as fsync,
     current_setting('full_page_writes') as full_page_writes,

@@ -34,7 +34,8 @@ export async function connectGuard(host: string, data: string): Promise<pg.Clien
 }
 
 const lockQuery = `
-  select current_setting('data_directory') as data,
+  select
+    current_setting('data_directory') as data,
     pg_try_advisory_lock(${lockKeys.embedded}) as locked`
 
 async function takeLock(client: pg.Client, host: string, data: string): Promise<void> {
