@@ -86,7 +86,7 @@ export class LeaseFlushes {
           })
         )
         if (Array.isArray(answer)) return answer
-        await addMore(store, queueId, [ask], answer, mode)
+        await addMore(store, { queueId, asks: [ask], mode, flush: answer })
         if (answer.room !== null) wakeups.limit(queueId, answer.room, frees)
         this.#tellTurned(queueId, answer.turned)
         replicaStats.leased(queueId, answer.rows, answer.atMs)
@@ -175,7 +175,7 @@ export class LeaseFlushes {
     const mode = modeOf(queues)
     const frees = wakeups.frees(queueId)
     const flush = await this.#send(queueId, asks, [...distinct.values()], mode)
-    await addMore(store, queueId, asks, flush, mode)
+    await addMore(store, { queueId, asks, mode, flush })
     if (flush.room !== null) wakeups.limit(queueId, flush.room, frees)
     this.#tellFreed(queues, flush)
     this.#tellTurned(queueId, flush.turned)

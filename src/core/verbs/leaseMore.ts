@@ -4,31 +4,29 @@ import { answerBytesMax } from '../limits.ts'
 import type { Digits } from '../message.ts'
 import type { Head, LeaseAsk, LeasedRow, LeaseFlush, LeaseMode, Store, Verbs } from '../ports.ts'
 
+/** A flush, and the asks that it is for. */
+interface Flushed {
+  queueId: Digits
+  asks: LeaseAsk[]
+  mode: LeaseMode
+  flush: LeaseFlush
+}
+
 /**
  * Adds messages to the flush. In an ordered queue, a group's next messages go to the ask that has its
  * first one. Where groups take turns, they go to any ask that wants more. Without them the answers
  * are right too, so an error only leaves them out.
  */
-export async function addMore(
-  store: Store,
-  queueId: Digits,
-  asks: LeaseAsk[],
-  flush: LeaseFlush,
-  mode: LeaseMode
-): Promise<void> {
+export async function addMore(store: Store, flushed: Flushed): Promise<void> {
+  const { asks, mode, flush } = flushed
   if (flush.full || (flush.room !== null && isUsedUp(flush.room))) return
   const wanted = asks.map(({ max }, ask) => max - flush.shares[ask]!.length)
-  if (mode.ordered) await addFollowers(store, queueId, wanted, flush).catch(() => {})
-  if ((flush.turned?.count ?? 0) > 0) await addTurns(store, queueId, asks, wanted, flush).catch(() => {})
+  if (mode.ordered) await addFollowers(store, flushed, wanted).catch(() => {})
+  if ((flush.turned?.count ?? 0) > 0) await addTurns(store, flushed, wanted).catch(() => {})
 }
 
 // The heads are leased, so nobody else takes from their lines meanwhile.
-async function addFollowers(
-  store: Store,
-  queueId: Digits,
-  wanted: number[],
-  flush: LeaseFlush
-): Promise<void> {
+async function addFollowers(store: Store, { queueId, flush }: Flushed, wanted: number[]): Promise<void> {
   const heads: Head[] = flush.shares.flatMap((share, ask) =>
     wanted[ask]! > 0 ? share.map(({ id, fence }) => ({ id, fence, ask })) : []
   )
@@ -46,13 +44,7 @@ async function addFollowers(
   if (dueAtMs !== null) flush.turned = { count: 0, position: 0, dueAtMs }
 }
 
-async function addTurns(
-  store: Store,
-  queueId: Digits,
-  asks: LeaseAsk[],
-  wanted: number[],
-  flush: LeaseFlush
-): Promise<void> {
+async function addTurns(store: Store, { queueId, asks, flush }: Flushed, wanted: number[]): Promise<void> {
   const open = [...asks.keys()].filter(ask => wanted[ask]! > 0)
   if (open.length === 0) return
   const limited = flush.room !== null
