@@ -1,7 +1,15 @@
-/** What few messages carry beside a body and a priority, as JSON for the statements that store them. */
+/** Messages as the parameters of the statements that store them. */
 import type { Marks } from '../core/message.ts'
 import type { MessageOptions } from '../core/options.ts'
 import type { EnqueueRow } from '../core/ports.ts'
+import { int2Array, int4Array, textArray } from './arrays.ts'
+
+/** What every message has: its queue, its priority, and its body if that is text. */
+export const plainColumns = (rows: EnqueueRow[]): Buffer[] => [
+  int4Array(rows.map(row => Number(row.queueId))),
+  int2Array(rows.map(row => row.priority)),
+  textArray(rows.map(row => (typeof row.body === 'string' ? row.body : null)))
+]
 
 type Described =
   | 'bytes'

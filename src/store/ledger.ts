@@ -36,6 +36,14 @@ export function ledgerInsert({ queue, from, states: inStates, totals = {} }: Led
     ${queue === '$1' ? 'having count(*) > 0' : 'group by queue_id'}`
 }
 
+/** The text that enters the leases of queue `$1`: the ready messages that are rows of `leased` now. */
+export const noteLeased = ledgerInsert({
+  queue: '$1',
+  from: 'leased',
+  states: { ready: '-count(*)', leased: 'count(*)' },
+  totals: { leased: 'count(*)' }
+})
+
 /** For rows that are no longer in the state that they had, which is their column `state`. */
 export function leaving(from: readonly State[] = openStates): Partial<Record<State, string>> {
   return Object.fromEntries(from.map(state => [state, `-${countIn('state', state)}`]))

@@ -1,8 +1,8 @@
 /** Acks that may have results, and that may enqueue what follows. */
 import type { Digits } from '../../core/message.ts'
 import type { AckedWithNext, Changed, Completed, Freed, Held, NextRow } from '../../core/ports.ts'
-import { int2Array, int4Array, jsonbArray, textArray } from '../arrays.ts'
-import { describeAll } from '../descriptions.ts'
+import { int4Array, jsonbArray } from '../arrays.ts'
+import { describeAll, plainColumns } from '../descriptions.ts'
 import { heldRows, takesPlain } from '../fragments.ts'
 import { freeLines } from '../lines.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -90,15 +90,12 @@ async function ackWithNext(
   next: NextRow[]
 ): Promise<AckedWithNext | null> {
   const rows = next.map(({ row }) => row)
-  const queueIds = rows.map(row => Number(row.queueId))
   const [answer] = await session.query(ackWithNextStatement, [
     ...heldArrays(queueId, held),
     held.map(({ result = null }) => result),
-    int4Array([...new Set(queueIds)]),
+    int4Array([...new Set(rows.map(row => Number(row.queueId)))]),
     next.map(({ follows }) => follows),
-    int4Array(queueIds),
-    int2Array(rows.map(row => row.priority)),
-    textArray(rows.map(row => (typeof row.body === 'string' ? row.body : null))),
+    ...plainColumns(rows),
     jsonbArray(describeAll(rows))
   ])
   if (answer === undefined) return null

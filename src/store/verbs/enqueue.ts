@@ -1,8 +1,8 @@
 /** Storing messages: one commit for every caller in the flush. */
 import type { Digits } from '../../core/message.ts'
 import type { EnqueueAnswer, EnqueueRow } from '../../core/ports.ts'
-import { int2Array, int4Array, jsonbArray, textArray } from '../arrays.ts'
-import { describeAll } from '../descriptions.ts'
+import { jsonbArray } from '../arrays.ts'
+import { describeAll, plainColumns } from '../descriptions.ts'
 import { contentOf, digestOf } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -187,12 +187,7 @@ export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<Enq
   const isKeyed = rows.some(row => row.idempotencyKey !== undefined)
   const isLined = rows.some(row => row.lined)
   const isBare = !isKeyed && !isLined && descriptions.every(description => description === null)
-  const values = [
-    int4Array(rows.map(row => Number(row.queueId))),
-    int2Array(rows.map(row => row.priority)),
-    textArray(rows.map(row => (typeof row.body === 'string' ? row.body : null))),
-    ...(isBare ? [] : [jsonbArray(descriptions)])
-  ]
+  const values = [...plainColumns(rows), ...(isBare ? [] : [jsonbArray(descriptions)])]
   if (isKeyed || isLined) {
     const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
     const linedStatement = isKeyed ? enqueueLinedKeyedStatement : enqueueLinedStatement

@@ -5,7 +5,7 @@
 import type { Digits } from '../../core/message.ts'
 import type { Follower, FollowersWanted } from '../../core/ports.ts'
 import { answerBytes, lastFailureAbove, leasedColumns } from '../fragments.ts'
-import { ledgerInsert } from '../ledger.ts'
+import { noteLeased } from '../ledger.ts'
 import { charging, hasLimits, inRoom, limiting, roomOfLine } from '../leaseLimits.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { uniqueKeyOfLeased } from './uniqueKeys.ts'
@@ -191,12 +191,7 @@ const leasingChosen = sql`
     where l.id = any(array(select lease_id from leased))
       and l.id = e.lease_id
   ), noted as (
-    ${ledgerInsert({
-      queue: '$1',
-      from: 'leased',
-      states: { ready: '-count(*)', leased: 'count(*)' },
-      totals: { leased: 'count(*)' }
-    })}
+    ${noteLeased}
   )`
 
 /** `from` joins what `dueAtMs` is read from. */

@@ -3,7 +3,7 @@ import type { Digits } from '../../core/message.ts'
 import type { LeaseFlush, LeaseWork } from '../../core/ports.ts'
 import { plainMode } from '../../core/rows.ts'
 import { answerBytes, heldRows, inReadyIndex } from '../fragments.ts'
-import { countIn, ledgerInsert } from '../ledger.ts'
+import { countIn, noteLeased } from '../ledger.ts'
 import { charging, hasLimits, inRoom, limiting, roomLeft } from '../leaseLimits.ts'
 import { freeLines } from '../lines.ts'
 import { ranks } from '../rank.ts'
@@ -20,7 +20,10 @@ import { uniqueKeyOfLeased } from './uniqueKeys.ts'
 /** The number in the flush of message `m`, by the place of its id in `places`. */
 const numberOf = 'places.ns[width_bucket(m.id, places.ids)]'
 
-// A queue with limits has statements of its own. The others find it as they find a paused one.
+/**
+ * The queue `$1` as `q`, where it may be leased from. A queue with limits has statements of its own.
+ * The others find it as they find a paused one.
+ */
 export const plainQueue = (after: string) => sql`
   q as materialized (
     select id, lease_seconds, max_attempts
@@ -31,6 +34,7 @@ export const plainQueue = (after: string) => sql`
       and ${after}
   )`
 
+/** The same for a queue that may have limits, with what they leave. `acked`: leases that end meanwhile. */
 export const limitedQueue = (after: string, acked: string) => sql`
   q as materialized (
     select id, lease_seconds, max_attempts, max_leased, rate, max_leased_per_group, rate_per_group
@@ -177,12 +181,7 @@ export const leasingTaken = (entries: LeaseEntries, { stood, counted, sets }: Le
     )
     ${entries.rows}
   ), noted as (
-    ${ledgerInsert({
-      queue: '$1',
-      from: 'leased',
-      states: { ready: '-count(*)', leased: 'count(*)' },
-      totals: { leased: 'count(*)' }
-    })}
+    ${noteLeased}
   )`
 
 const leasing = (entries: LeaseEntries, after = 'true') => sql`
