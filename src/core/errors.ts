@@ -70,6 +70,7 @@ interface Fault {
   message: string
 }
 
+/** A refusal or a failure, which fronts tell the caller by its code. */
 export class QueueError extends Error {
   readonly code: Code
   readonly outcome: WriteOutcome

@@ -296,6 +296,7 @@ export function isId(text: string): boolean {
   return /^(0|[1-9]\d{0,18})$/.test(text) && BigInt(text) <= BigInt(idMax)
 }
 
+/** A message is gone, or was never in the queue. */
 export function messageNotFound(queue: string, id: Digits): QueueError {
   return new QueueError(
     'messageNotFound',

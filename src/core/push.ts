@@ -156,6 +156,7 @@ export function checkPushRoom(held: Holding, { isAdmin }: Caller): void {
   )
 }
 
+/** A queue has no push, or does not exist. */
 export function pushNotFound(queue: string): QueueError {
   return new QueueError(
     'pushNotFound',

@@ -11,6 +11,7 @@ export interface Lease {
 
 const receiptPattern = /^(([1-9]\d{0,9})\.([1-9]\d{0,17})\.([1-9]\d{0,17}))\.([0-9a-f]{8})$/
 
+/** The receipt of a lease. It fits queues of this name only. */
 export function formatReceipt(queue: string, { queueId, id, fence }: Lease): string {
   const numbers = `${queueId}.${id}.${fence}`
   return `${numbers}.${checksum(queue, numbers)}`

@@ -332,6 +332,7 @@ export const settingPaths: (SettingRow & { path: string[] })[] = Object.entries(
       : [{ ...row, path: [name] }]
 )
 
+/** Whether null is a value of the setting. */
 export const mayBeNull = (row: SettingRow): boolean => row.default === null || row.nullable === true
 
 /** The default as documents show it: `30`, `86400 (1 day)`, `null`. */

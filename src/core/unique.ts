@@ -3,6 +3,7 @@ import type { Digits } from './message.ts'
 import type { Unique } from './options.ts'
 import type { EnqueueAnswer, EnqueueRow } from './rows.ts'
 
+/** Whether the row takes the place of the message that holds its unique key. */
 export const replaces = ({ unique }: Pick<EnqueueRow, 'unique'>) => unique?.onConflict === 'replace'
 
 const keyIn = (queueId: Digits, { key }: Unique) => `${queueId} ${key}`

@@ -24,11 +24,13 @@ export interface Call {
   invocationId: string | null
 }
 
+/** A handler. What it throws is told to the caller: an SqsError, or a QueueError under its name in SQS. */
 export type Operation<Name extends OperationName> = (
   call: Call,
   input: InputOf<Name>
 ) => Promise<AnswerOf<Name>>
 
+/** The URL of a queue, at the host that the call came to. */
 export const urlOf = ({ origin }: Call, queue: string): string => `${origin}/${account}/${queue}`
 
 /** Refuses as the routes of REST do: a queue to which the key has no right at all does not exist. */

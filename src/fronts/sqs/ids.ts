@@ -18,6 +18,7 @@ export function messageIdOf(id: Digits): string {
 /** 20 digits that rise with each message. */
 export const sequenceNumberOf = (id: Digits): string => id.padStart(20, '0')
 
+/** The ARN of a queue. */
 export const arnOf = (region: string, queue: string): string => `arn:aws:sqs:${region}:${account}:${queue}`
 
 /** The queue that an ARN names. Refuses with InvalidParameterValue. */

@@ -22,11 +22,18 @@ interface Change extends Receipt {
 
 const pointer = (index: number) => `/${index}`
 
+/** Acks a message. Refuses with ReceiptHandleIsInvalid, QueueDoesNotExist. One that is gone is no error. */
 export const deleteMessage: Operation<'DeleteMessage'> = (call, input) => single(call, deleteAll, input)
+/** The same for up to ten messages: each is refused by itself. */
 export const deleteMessageBatch: Operation<'DeleteMessageBatch'> = (call, input) =>
   batch(call, deleteAll, 'DeleteMessageBatch', input)
+/**
+ * Extends a lease, or ends it with 0. Refuses with ReceiptHandleIsInvalid, with MessageNotInflight where
+ * the lease is over, and with InvalidParameterValue where the message is gone.
+ */
 export const changeMessageVisibility: Operation<'ChangeMessageVisibility'> = (call, input) =>
   single(call, changeAll, input)
+/** The same for up to ten messages: each is refused by itself. */
 export const changeMessageVisibilityBatch: Operation<'ChangeMessageVisibilityBatch'> = (call, input) =>
   batch(call, changeAll, 'ChangeMessageVisibilityBatch', input)
 

@@ -32,6 +32,7 @@ export function resultXml(
 const elementXml = (name: string, content: string): string =>
   content === '' ? `<${name}/>` : `<${name}>${content}</${name}>`
 
+/** An error in the query protocol. */
 export function errorXml(
   error: { isSenders: boolean; legacyCode: string; legacyMessage: string },
   requestId: string

@@ -76,7 +76,10 @@ export const insertInLines = sql`
     returning queue_id, line, place, turn_rank, visible_at
   ), ${takingTurns('inserted', 'visible_at is null')}`
 
-// Every message of a line that takes turns may be leased, also from behind the one that stands.
+/**
+ * From which position a lease finds a stored row. Every message of a line that takes turns may be
+ * leased, also from behind the one that stands.
+ */
 export const positionIn = (stood: string) => sql`
   case
     when ${stood}.turn_rank is not null then coalesce(

@@ -11,9 +11,11 @@ const dueAt = sql`
     )
   )`
 
-// What few messages carry comes as JSON, `rest`: null where a message has nothing of it. Empty headers
-// become null, because under an idempotency key they are the same as none. What the queue says of
-// messages is no content of one.
+/**
+ * The messages of a flush, from `from`, with the columns of their rows. What few messages carry comes
+ * as JSON, `rest`: null where a message has nothing of it. Empty headers become null, because under an
+ * idempotency key they are the same as none. What the queue says of messages is no content of one.
+ */
 export const describedMessages = (from: string, ...columns: string[]) => sql`
   select
     i.n,

@@ -48,6 +48,7 @@ export const foundLimits = sql`
     else false
   end`
 
+/** What a lease answers: a row for each message, and in the first one what the scan has seen. */
 export const leaseAnswer = (
   entries: LeaseEntries,
   limits: string,

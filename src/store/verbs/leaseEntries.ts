@@ -32,11 +32,13 @@ export const sharedRow: LeaseEntries = {
   usedKeys: 'null'
 }
 
-// One row for the messages that were leased without a key, and one for each key. This is a
-// statement of its own, because it would cost leases without keys a twentieth of their rate.
-//
-// Where there are messages to lease, the unique index refuses a key that has been used before.
-// Where there are none, only `usedKeys` says so.
+/**
+ * One row for the messages that were leased without a key, and one for each key. This is a statement
+ * of its own, because it would cost leases without keys a twentieth of their rate.
+ *
+ * Where there are messages to lease, the unique index refuses a key that has been used before. Where
+ * there are none, only `usedKeys` says so.
+ */
 export const rowPerKey = (entries: string, keys: string, workers: string): LeaseEntries => ({
   ids: sql`
     (

@@ -31,6 +31,7 @@ import { sql, type Session, type Statement } from '../statement.ts'
 /** A settled message; `freed` is the same in all rows of an answer. */
 export type Settled<Row> = Row & { freed: Freed | null }
 
+/** The answer of a statement that settles, with what all its rows say taken out. */
 export const changedBy = <Row>(rows: Settled<Row>[]): Changed<Row> => ({
   rows,
   freed: rows[0]?.freed ?? null
