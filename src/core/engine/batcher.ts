@@ -192,7 +192,9 @@ export class Batcher<Item, Answer> {
 
   /** Begins a flush, in the flight of this caller. null: it needs none. */
   #start(name: string, lane: Lane<Item, Answer>, caller: Caller | null): void {
-    const land = () => caller !== null && this.#options.flights!.end(caller)
+    const land = () => {
+      if (caller !== null) this.#options.flights!.end(caller)
+    }
     lane.scheduled = false
     lane.start = null
     if (lane.waiting.size === 0) {

@@ -35,7 +35,7 @@ interface Struct {
 }
 
 /** A field of a struct. */
-interface Place {
+interface FieldPlace {
   parent: string
   field: string
   use: Use
@@ -57,7 +57,7 @@ class GoWriter {
     return this.#named(key, name, declare)
   }
 
-  #field(shape: Shape, place: Place, isOptional: boolean): Field {
+  #field(shape: Shape, place: FieldPlace, isOptional: boolean): Field {
     const { field, use } = place
     const { plain, isNullable } = withoutNull(shape)
     const type = this.#typeOf(plain, place)
@@ -70,7 +70,7 @@ class GoWriter {
     }
   }
 
-  #typeOf(shape: Shape, place: Place): string {
+  #typeOf(shape: Shape, place: FieldPlace): string {
     const { parent, field, use } = place
     const name = goNames[`${parent}.${field}`] ?? `${parent}${goName(field)}`
     const about = `is ${JSON.stringify(field)} of ${parent}.`

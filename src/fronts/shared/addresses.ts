@@ -11,7 +11,8 @@ export function callerAt({ remoteAddress = '' }: Socket): Caller {
   let caller = callers.get(id)
   if (caller === undefined) {
     if (callers.size >= callersMax) callers.clear()
-    callers.set(id, (caller = { id, isAdmin: false }))
+    caller = { id, isAdmin: false }
+    callers.set(id, caller)
   }
   return caller
 }

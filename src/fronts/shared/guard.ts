@@ -145,7 +145,8 @@ export function bearerKey(
 
 /** Counts a request against the rate of its key. Refuses with rateLimited, unless it settles. */
 export function letIn(request: FastifyRequest, key: ApiKey, settles: boolean): void {
-  request.key = request.caller = key
+  request.key = key
+  request.caller = key
   if (!settles) key.requests.check('requests')
   key.requests.take(1)
 }

@@ -23,6 +23,9 @@ declare module 'fastify' {
 /** Upper bounds of all buckets except the last, which has none. */
 export const answeredBoundsSeconds = Array.from({ length: 9 }, (_, index) => 4 ** index / 1000)
 
+/** The bucket of a time. Two more binary digits of milliseconds are one bucket more. */
+const bucketOf = (ms: number) => Math.min(answeredBoundsSeconds.length, (33 - Math.clz32(ms)) >> 1)
+
 /**
  * Counts when an answer is handed over to be sent. A listener for its end would cost more than
  * everything else here.
@@ -69,16 +72,14 @@ export class RequestMetrics {
       const key = `${method} ${route} ${status}`
       let answered = this.#answered.get(key)
       if (answered === undefined) {
-        this.#answered.set(
-          key,
-          (answered = {
-            method,
-            route,
-            status: `${status}xx`,
-            buckets: Array(answeredBoundsSeconds.length + 1).fill(0),
-            sumSeconds: 0
-          })
-        )
+        answered = {
+          method,
+          route,
+          status: `${status}xx`,
+          buckets: Array(answeredBoundsSeconds.length + 1).fill(0),
+          sumSeconds: 0
+        }
+        this.#answered.set(key, answered)
       }
       return answered
     }
@@ -91,7 +92,7 @@ export class RequestMetrics {
       const ms = performance.now() - request.startedMs
       const status = Math.trunc(reply.raw.statusCode / 100)
       const answered = (classes[status] ??= of(status))
-      answered.buckets[Math.min(answeredBoundsSeconds.length, (33 - Math.clz32(ms)) >> 1)]!++
+      answered.buckets[bucketOf(ms)]!++
       answered.sumSeconds += ms / 1000
       if (this.#log !== null) this.#logRequest(this.#log, route, request, reply, ms)
       done(null, payload)

@@ -287,7 +287,7 @@ export async function tagQueue(call: Call, input: InputOf<'TagQueue'>): Promise<
   return await changeTags(call, input.QueueUrl, input.Tags)
 }
 
-/** Removes tags. Nothing happens for one that the queue does not have. */
+/** Removes tags. One that the queue does not have is no fault. Refuses with InvalidParameterValue: a key. */
 export async function untagQueue(call: Call, input: InputOf<'UntagQueue'>): Promise<AnswerOf<'UntagQueue'>> {
   const gone = input.TagKeys
   const isKey = (name: string) => name.length >= 1 && name.length <= tagNameCharsMax

@@ -181,8 +181,8 @@ export async function circumstancesOf(
   const [message] = await session.query(circumstancesStatement, [queueId, id])
   if (message === undefined) return null
   const { state, position, takesTurns } = message
-  message.turn = state === 'ready' && position === null && takesTurns
-  if (message.turn) message.turn = (await session.query(behindStatement, [queueId, id])).length > 0
+  const mayStandBehind = state === 'ready' && position === null && takesTurns
+  message.turn = mayStandBehind && (await session.query(behindStatement, [queueId, id])).length > 0
   if (state !== 'ready' || position === null) return { message, ahead: null }
   const [before] = await session.query(aheadStatement, [queueId, message.rank, message.position])
   return {
