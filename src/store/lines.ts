@@ -127,5 +127,29 @@ export const isParked = sql`
     and m.dead_at is null
   )`
 
+/**
+ * Whether no other session holds this line, which is then locked here. For those who must never wait: a
+ * session may hold a line for long, such as an application that acks in a transaction of its own.
+ */
+export const lineIsFree = (queueId: string, line: string) => {
+  const row = sql`
+    from holdfast.lines l
+    where l.queue_id = ${queueId}
+      and l.line = ${line}`
+  return sql`
+    (
+      ${line} is null
+      or exists (
+        select
+        ${row}
+        for update skip locked
+      )
+      or not exists (
+        select
+        ${row}
+      )
+    )`
+}
+
 /** Whether messages of queue `q` stand in lines. */
 export const hasLines = (q: string) => `(${q}.ordering <> 'none' or ${q}.takes_turns)`

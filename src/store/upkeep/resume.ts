@@ -1,5 +1,6 @@
 /** Groups whose rate was used up. */
 import { sql, type Statement } from '../statement.ts'
+import { lineIsFree } from '../lines.ts'
 import { messagesMax, sweptBefore, type SweptQueue } from './sweeps.ts'
 
 /**
@@ -12,9 +13,10 @@ export const resumeLines: Statement<SweptQueue> = {
   text: sql`
     with due as materialized (
       select queue_id, line, due_at
-      from holdfast.line_rates
+      from holdfast.line_rates r
       where due_at <= statement_timestamp()
         and due_at > $1
+        and ${lineIsFree('r.queue_id', 'r.line')}
       order by due_at
       limit ${messagesMax}
     )

@@ -47,6 +47,9 @@ interface SweeperOptions {
 const pauseMsMax = 1000
 const pauseMsMin = 10
 const pauseAfterErrorMs = 250
+/** What is overdue by more, after a sweep that left nothing, is held by another session. */
+const heldMs = 1000
+const pauseWhileHeldMs = 50
 const fullSweepMs = 60_000
 /** The longest turn of one kind of work. The other kinds wait meanwhile. */
 const turnMsMax = 250
@@ -124,19 +127,23 @@ class TimedSweeper implements Sweeper {
     if (isFull) this.#fullSweepDueMs = performance.now() + fullSweepMs
     const from = isFull ? '-infinity' : this.#sweptTo
     this.#lateMs = 0
-    const done = [
-      await this.#drain(sweepLeases, from, leaseRowsMax),
-      await this.#drain(exposeDue, from, messagesMax),
-      await this.#drain(resumeLines, from, messagesMax),
-      await this.#drain(expireParked, from, messagesMax),
-      await this.#drain(expire, from, messagesMax)
-    ]
+    // Beside the leases: where thousands of them end, a delay must not wait for that.
+    const done = await allDone([
+      this.#drain(sweepLeases, from, leaseRowsMax),
+      (async () => [
+        await this.#drain(exposeDue, from, messagesMax),
+        await this.#drain(resumeLines, from, messagesMax),
+        await this.#drain(expireParked, from, messagesMax),
+        await this.#drain(expire, from, messagesMax)
+      ])()
+    ])
     if (performance.now() - this.#foldedMs >= foldMs) await this.#fold(isFull)
     const [next] = await this.#database.query(nextDue, [from])
     this.#options.onSwept(this.#lateMs)
     if (done.includes(false)) return 0
     this.#sweptTo = next!.a_minute_ago
     if (next!.ms === null) return pauseMsMax
+    if (Number(next!.ms) < -heldMs) return pauseWhileHeldMs
     return Math.min(pauseMsMax, Math.max(pauseMsMin, Math.ceil(Number(next!.ms))))
   }
 
@@ -171,6 +178,12 @@ class TimedSweeper implements Sweeper {
       this.#options.onCounted(String(queueId), Number(ready))
     }
   }
+}
+
+/** What all answer. Where one fails, the others are waited for too, so that none is left behind. */
+async function allDone(works: Promise<boolean | boolean[]>[]): Promise<boolean[]> {
+  await Promise.allSettled(works)
+  return (await Promise.all(works)).flat()
 }
 
 /** Remembers how the last sweep went, for health checks and metrics. */

@@ -1,8 +1,9 @@
 /**
  * What the sweeper runs.
  *
- * Every statement takes its rows with "skip locked" and checks them again itself. So any number of
- * replicas may sweep at once, and none waits for a worker's ack.
+ * Every statement takes its rows, and their lines, with "skip locked", and checks them again itself. So
+ * any number of replicas may sweep at once, and none waits for a worker's ack. If one did wait, the
+ * messages of all queues would.
  *
  * A statement changes the rows that it has locked by their place in the table (ctid). For a join
  * with the messages, which are of several queues, PostgreSQL may walk over all of them. A row that
@@ -26,7 +27,14 @@ import {
   placesOfRows
 } from '../fragments.ts'
 import { counterColumns, leaving, ledgerInsert } from '../ledger.ts'
-import { freeLinesOfQueues, isParked, lineColumns, lineColumnsOf, standsInLine } from '../lines.ts'
+import {
+  freeLinesOfQueues,
+  isParked,
+  lineColumns,
+  lineColumnsOf,
+  lineIsFree,
+  standsInLine
+} from '../lines.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { rankAsReturned } from '../rank.ts'
 import { sql, type Statement } from '../statement.ts'
@@ -89,11 +97,12 @@ export const sweepLeases: Statement<SweptQueue> = {
         t.id,
         t.fence,
         m.attempt,
-        m.leased_until
+        m.leased_until,
+        m.line
       from due
       cross join unnest(due.message_ids, due.fences, due.holders) as t (id, fence, holder)
       cross join lateral (
-        select attempt, leased_until
+        select attempt, leased_until, line
         from holdfast.messages
         where queue_id = due.queue_id
           and id = t.id
@@ -113,6 +122,7 @@ export const sweepLeases: Statement<SweptQueue> = {
         limit 1
         for no key update skip locked
       ) m
+      where ${lineIsFree('open.queue_id', 'open.line')}
     ), ${placesOfRows('locked', 'leased_until, id', 'l')}, lapsed as (
       update holdfast.messages m
       set
@@ -236,6 +246,7 @@ export const exposeDue: Statement<SweptQueue> = {
       from holdfast.messages m
       where m.visible_at <= statement_timestamp()
         and m.visible_at > $1
+        and ${lineIsFree('m.queue_id', 'm.line')}
       order by m.visible_at
       limit ${messagesMax}
       for no key update skip locked
@@ -286,7 +297,7 @@ export const exposeDue: Statement<SweptQueue> = {
 }
 
 /** Removes messages past their time to live, unless they are leased. */
-const expiring = (name: string, condition: string): Statement<SweptQueue> => ({
+const expiring = (name: string, conditions: string[]): Statement<SweptQueue> => ({
   name,
   parameters: sweptBefore,
   slow: true,
@@ -297,7 +308,7 @@ const expiring = (name: string, condition: string): Statement<SweptQueue> => ({
       where m.expires_at <= statement_timestamp()
         and m.expires_at > $1
         and m.leased_until is null
-        and ${condition}
+        and ${conditions.join('\nand ')}
       order by m.expires_at
       limit ${messagesMax}
       for update skip locked
@@ -329,8 +340,8 @@ const expiring = (name: string, condition: string): Statement<SweptQueue> => ({
     ) freed on true`
 })
 
-export const expireParked = expiring('expire_parked', isParked)
-export const expire = expiring('expire', `not ${isParked}`)
+export const expireParked = expiring('expire_parked', [isParked])
+export const expire = expiring('expire', [`not ${isParked}`, lineIsFree('m.queue_id', 'm.line')])
 
 // One replica folds at a time. The others find the lock taken and leave it.
 export const fold: Statement<{ folded_to: Digits }> = {

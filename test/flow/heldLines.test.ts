@@ -1,0 +1,59 @@
+/** Sessions that hold a group for long: they delay what waits in that group, and nothing else. */
+import t, { type Test } from 'tap'
+import { connect } from '../support/postgres.ts'
+import { databaseUrl, endLeases, queueWith, sql, type FlowQueue } from './setup.ts'
+
+/** A transaction that holds a group. Answers what ends it. */
+async function hold(t: Test, statement: string, values: unknown[]): Promise<() => Promise<unknown>> {
+  const session = await connect(t, databaseUrl)
+  await session.query('begin')
+  await session.query(statement, values)
+  return () => session.query('commit')
+}
+
+/** A message of another queue becomes ready in time. */
+async function delaysNoOther(t: Test): Promise<void> {
+  const other = await queueWith({})
+  await other.put('x', { delaySeconds: 0.1 })
+  t.equal((await other.lease(1, { waitSeconds: 3 })).length, 1, 'while the group is held')
+}
+
+t.test('an application that acks in a long transaction delays no other queue', async t => {
+  const queue = await queueWith({ ordering: 'group' })
+  await queue.put('a1 a2 a3')
+  const [first, ...others] = await queue.lease(3)
+  const commit = await hold(t, 'select holdfast.ack($1)', [first!.receipt])
+  await endLeases(
+    queue,
+    others.map(({ id }) => id)
+  )
+  await delaysNoOther(t)
+  await commit()
+  t.equal((await queue.lease(1, { waitSeconds: 20 }))[0]?.body, 'a2', 'the lease has ended since')
+})
+
+/** Each makes something due in the group `a`. */
+const due: Record<string, (queue: FlowQueue) => Promise<unknown>> = {
+  'a delay': queue => queue.put('a2', { delaySeconds: 0.01 }),
+  'a time to live': queue => queue.put('a2', { ttlSeconds: 0.01 }),
+  'a rate': () => sql.query('update holdfast.line_rates set due_at = statement_timestamp()')
+}
+
+for (const [what, makeDue] of Object.entries(due)) {
+  t.test(`a session that holds a group delays no other queue: the end of ${what}`, async t => {
+    const queue = await queueWith({ ratePerGroup: { messages: 1, perSeconds: 1000 } })
+    await queue.put('a0 a1')
+    await queue.lease()
+    await makeDue(queue)
+    const commit = await hold(
+      t,
+      `select
+      from holdfast.lines
+      where queue_id = (select id from holdfast.queues where name = $1)
+      for update`,
+      [queue.name]
+    )
+    await delaysNoOther(t)
+    await commit()
+  })
+}
