@@ -4,7 +4,6 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Caller } from '../../core/caller.ts'
 import { QueueError } from '../../core/errors.ts'
 import { HeldBytes, isCounted } from '../shared/heldBytes.ts'
-import { inTurn } from '../shared/pipeline.ts'
 import { closesConnections } from '../shared/shutdown.ts'
 import { malformedAddress } from './thrown.ts'
 
@@ -44,8 +43,7 @@ export function admit(app: FastifyInstance, options: AdmissionOptions): void {
       (closing ? refusalWhileClosing(request) : null) ??
       refusalOfHead(request, reply) ??
       refusalForRoom(request, options)
-    if (refusal !== null) done(refusal)
-    else inTurn(request.raw, reply.raw, done)
+    done(refusal ?? undefined)
   })
   countBodies(app, options.requests)
 }

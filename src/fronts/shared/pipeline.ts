@@ -32,40 +32,68 @@ const lines = new WeakMap<Socket, Line>()
 
 /**
  * Closes connections that send too many requests ahead, or more than the caller's share of what all
- * may send ahead. Call it before any other listener is added.
+ * may send ahead. The others come to the server's listeners when it is their turn. Call it when these
+ * listeners have been added.
  */
 export function boundPipelines(server: Server, share: Share, callerOf: (socket: Socket) => Caller): void {
-  server.prependListener('request', ({ socket, url, rawHeaders }: IncomingMessage, response: Response) => {
-    if (response.socket !== null) return
+  const listeners = server.listeners('request')
+  server.removeAllListeners('request')
+  server.on('request', (request: IncomingMessage, response: Response) => {
+    const start = () => listeners.forEach(listener => listener.call(server, request, response))
+    if (response.socket !== null) return start()
+    const { socket, url, rawHeaders } = request
+    // The parser goes on to the end of what it was given, also when the connection is closed.
+    if (socket.destroyed) return
     const line = lineOf(socket)
     const caller = callerOf(socket)
     const bytes = rawHeaders.reduce((sum, text) => sum + text.length, requestBytes + url!.length)
     const refusal = share.refusal(caller, bytes)
-    const held = refusal === null ? bytes : 0
-    share.hold(caller, held)
+    if (refusal !== null || line.responses.size + 1 >= requestsAheadMax) {
+      socket.destroy()
+      return
+    }
+    share.hold(caller, bytes)
     line.responses.add(response)
     response.once('close', () => {
       line.responses.delete(response)
-      share.give(caller, held)
+      share.give(caller, bytes)
     })
-    if (refusal !== null || line.responses.size >= requestsAheadMax) socket.destroy()
+    line.waiting.push(() => {
+      line.working++
+      response.once('close', () => {
+        line.working--
+        plan(line)
+      })
+      start()
+    })
+    plan(line)
   })
 }
 
-/** Calls `start` at once, or when it is this request's turn. */
-export function inTurn({ socket }: IncomingMessage, response: Response, start: () => void): void {
-  if (response.socket !== null) return start()
-  const line = lineOf(socket)
-  const begin = () => {
-    line.working++
-    response.once('close', () => {
-      line.working--
-      line.waiting.shift()?.()
-    })
-    start()
+/**
+ * Lines with a request that may begin. One begins in each turn of the event loop, and lines take turns. So
+ * callers that send one request at a time are served between two of them.
+ */
+const ready = new Set<Line>()
+
+const mayBegin = ({ working, waiting }: Line) => working < behindMax && waiting.length > 0
+
+function plan(line: Line): void {
+  if (!mayBegin(line)) return
+  if (ready.size === 0) setImmediate(beginNext)
+  ready.add(line)
+}
+
+function beginNext(): void {
+  const [line] = ready
+  try {
+    line!.waiting.shift()?.()
+  } finally {
+    // Behind the others.
+    ready.delete(line!)
+    if (mayBegin(line!)) ready.add(line!)
+    if (ready.size > 0) setImmediate(beginNext)
   }
-  if (line.working < behindMax) begin()
-  else line.waiting.push(begin)
 }
 
 function lineOf(socket: Socket): Line {

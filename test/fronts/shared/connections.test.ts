@@ -10,7 +10,7 @@ import {
 } from '../../../src/core/limits.ts'
 import { callerAt, shareOf } from '../../../src/fronts/shared/addresses.ts'
 import { shareOf as boundOf } from '../../support/callers.ts'
-import { boundPipelines, inTurn } from '../../../src/fronts/shared/pipeline.ts'
+import { boundPipelines } from '../../../src/fronts/shared/pipeline.ts'
 import { ReadingPace } from '../../../src/fronts/shared/readingPace.ts'
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
@@ -33,12 +33,10 @@ function connect(t: Test, port: number): net.Socket {
 t.test('of requests sent ahead on one connection, a few are at work, and the rest wait', async t => {
   const atWork: ServerResponse[] = []
   let mostAtWork = 0
-  const port = await serverOf(t, (request, response) =>
-    inTurn(request, response, () => {
-      atWork.push(response)
-      mostAtWork = Math.max(mostAtWork, atWork.length)
-    })
-  )
+  const port = await serverOf(t, (_request, response) => {
+    atWork.push(response)
+    mostAtWork = Math.max(mostAtWork, atWork.length)
+  })
   const socket = connect(t, port)
   const got = { answers: 0 }
   socket.on('data', data => {
@@ -54,15 +52,31 @@ t.test('of requests sent ahead on one connection, a few are at work, and the res
 
 t.test('a connection that sends too many ahead is closed, before they are at work', async t => {
   let started = 0
-  const port = await serverOf(t, (request, response) =>
-    inTurn(request, response, () => {
-      started++
-    })
-  )
+  const port = await serverOf(t, () => {
+    started++
+  })
   const socket = connect(t, port)
   socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(20_000))
   await new Promise(resolve => socket.once('close', resolve))
   t.ok(started <= connectionRequestsMax, `${started} were begun`)
+})
+
+t.test('of requests sent ahead on all connections, one begins in each turn of the event loop', async t => {
+  const connections = 8
+  let [begun, begunInTurn, mostInTurn] = [0, 0, 0]
+  const port = await serverOf(t, (_request, response) => {
+    begun++
+    begunInTurn++
+    mostInTurn = Math.max(mostInTurn, begunInTurn)
+    setImmediate(() => response.end('ok'))
+  })
+  const sockets = Array.from({ length: connections }, () => connect(t, port).resume())
+  for (const socket of sockets) socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(50))
+  while (begun < 50 * connections) {
+    await new Promise(setImmediate)
+    begunInTurn = 0
+  }
+  t.ok(mostInTurn <= 1 + connections, `${mostInTurn} begun, where each connection has one that comes first`)
 })
 
 t.test('what all connections of an address send ahead is bounded, and given back', async t => {
@@ -84,11 +98,9 @@ t.test('what all connections of an address send ahead is bounded, and given back
 
 t.test('a caller that hangs up takes the requests that it sent ahead with it', async t => {
   const responses: ServerResponse[] = []
-  const port = await serverOf(t, (request, response) =>
-    inTurn(request, response, () => {
-      responses.push(response)
-    })
-  )
+  const port = await serverOf(t, (_request, response) => {
+    responses.push(response)
+  })
   const socket = connect(t, port)
   socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(connectionRequestsMax))
   while (responses.length < connectionRequestsMax) await new Promise(setImmediate)
