@@ -1,7 +1,7 @@
 /** The OpenAPI document, made from the routes' schemas, and Swagger UI that shows it. */
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import { swaggerUiFields } from '../shared/securityFields.ts'
 import { hidden } from '../shared/server.ts'
 import { contract } from './contract/index.ts'
@@ -79,15 +79,29 @@ export async function describeApi(): Promise<string> {
 /** Serves the document and Swagger UI. Registered before the routes that it is to show. */
 export async function documentRoutes(app: FastifyInstance): Promise<void> {
   await app.register(swagger, documentOptions)
-  await app.register(swaggerUiRoutes)
-  app.get('/openapi.json', { schema: hidden }, async () => app.swagger())
+  // Made once. It takes ten times as long to write as most answers, and anyone may ask for it.
+  let text: string | undefined
+  const send = (reply: FastifyReply) => {
+    text ??= JSON.stringify(app.swagger())
+    return reply.type('application/json; charset=utf-8').send(text)
+  }
+  await app.register(swaggerUiRoutes, { send })
+  app.get('/openapi.json', { schema: hidden }, async (_request, reply) => send(reply))
 }
 
-async function swaggerUiRoutes(app: FastifyInstance): Promise<void> {
+interface SwaggerUiOptions {
+  /** Sends the document. */
+  send: (reply: FastifyReply) => FastifyReply
+}
+
+async function swaggerUiRoutes(app: FastifyInstance, { send }: SwaggerUiOptions): Promise<void> {
   app.addHook('onRequest', (_request, reply, done) => {
     reply.headers(swaggerUiFields)
     done()
   })
+  app.addHook('preHandler', async ({ routeOptions }, reply) =>
+    routeOptions.url === '/docs/json' ? send(reply) : undefined
+  )
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     logo: { type: 'image/svg+xml', content: logo, href: '/docs' },
