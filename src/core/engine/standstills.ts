@@ -1,7 +1,8 @@
 /**
  * Standstills: moments in which no message of any queue is stored, leased or settled. A change of a
  * queue's order needs one, and so does the removal of an empty queue. A caller that makes one after
- * another would stop everybody, so it rests after each.
+ * another would stop everybody, so it rests after each. A change of the limits of very many groups stops
+ * nobody, but takes seconds of the database's time, so it counts too.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Caller } from '../caller.ts'
@@ -112,8 +113,9 @@ class MustRest extends Error {
 const restRefusal = (retryAfterSeconds: number) =>
   new QueueError(
     'shareUsedUp',
-    "Callers of all queues wait for a change of a queue's order, and for the removal of an empty queue. " +
-      `This caller has used up its ${standstillMsPerSecond} ms a second of that; nothing was changed. ` +
+    "A change of a queue's order, the removal of an empty queue, and a change of the limits of very many " +
+      'groups delay the callers of all queues. ' +
+      `This caller has used up its ${standstillMsPerSecond} ms a second of them; nothing was changed. ` +
       'Send the request again after the time in Retry-After.',
     { retryAfterSeconds }
   )

@@ -1,4 +1,5 @@
 /** The row of limits that each queue with limits has. */
+import type { BeginStandstill } from '../../core/engine/standstills.ts'
 import { groupLimits, limitSettings } from '../../core/leaseLimits.ts'
 import type { SettingsChange } from '../../core/settings.ts'
 import { hasLimits } from '../leaseLimits.ts'
@@ -30,21 +31,46 @@ export const changeLimitsStatement: Statement = {
     where l.queue_id = q.id`
 }
 
+/** Groups whose rates are remembered: from so many on, a change takes everybody's time. */
+const quickLinesMax = 1000
+
+export const manyRatesStatement: Statement<{ many: boolean }> = {
+  name: 'many_rates',
+  parameters: '$1 name',
+  text: sql`
+    select exists (
+      select
+      from holdfast.line_rates
+      where queue_id = (select id from holdfast.queues where name = $1)
+      offset ${quickLinesMax}
+    ) as many`
+}
+
 export const changeLineLimitsStatement: Statement = {
   name: 'change_line_limits',
   parameters: '$1 name',
+  slow: true,
   text: sql`
     select holdfast.change_line_limits(id)
     from holdfast.queues
     where name = $1`
 }
 
-/** Makes the limits of a queue agree with its settings, which have just been changed. */
-export async function keepLimits(session: Session, name: string, change: SettingsChange): Promise<void> {
+/**
+ * Makes the limits of a queue agree with its settings, which have just been changed. `begin` is called
+ * before a change that takes long.
+ */
+export async function keepLimits(
+  session: Session,
+  name: string,
+  change: SettingsChange,
+  begin: BeginStandstill = () => {}
+): Promise<void> {
   if (!limitSettings.some(setting => setting in change)) return
   await session.query(addLimitsStatement, [name])
   await session.query(changeLimitsStatement, [name])
-  if (groupLimits.some(setting => setting in change)) {
-    await session.query(changeLineLimitsStatement, [name])
-  }
+  if (!groupLimits.some(setting => setting in change)) return
+  const [rates] = await session.query(manyRatesStatement, [name])
+  if (rates!.many) begin()
+  await session.query(changeLineLimitsStatement, [name])
 }

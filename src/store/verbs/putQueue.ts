@@ -93,7 +93,7 @@ export async function putQueue(
     if (!made && !(await mayChangeOrder(session, name, change, begin))) return 'notEmpty'
     await session.query(changeStatement, [name, JSON.stringify(change)])
     await refuseCircle(session, name, change)
-    await keepLimits(session, name, change)
+    await keepLimits(session, name, change, begin)
     if (made) return 'made'
     if (maker === null && only !== 'existing') await session.query(adoptStatement, [name])
     return 'changed'
