@@ -503,7 +503,8 @@ type MessageDetail struct {
 	Lease  *Lease   `json:"lease,omitempty"`
 	// The result that the ack gave, exactly as it was sent.
 	Result json.RawMessage `json:"result,omitempty"`
-	// Attempts that failed, expired or were released, oldest first: the last 1000.
+	// Attempts that failed, expired or were released, oldest first: the last 1000, as far as their
+	// reasons together have at most 256 KiB.
 	History []PastAttempt `json:"history"`
 	// The message died here and went to this dead-letter queue. It is shown as it was when it died.
 	MovedTo string `json:"movedTo,omitempty"`

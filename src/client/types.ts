@@ -486,7 +486,10 @@ export interface MessageDetail {
   } | undefined
   /** The result that the ack gave, exactly as it was sent. */
   result?: unknown
-  /** Attempts that failed, expired or were released, oldest first: the last 1000. */
+  /**
+   * Attempts that failed, expired or were released, oldest first: the last 1000, as far as their
+   * reasons together have at most 256 KiB.
+   */
   history: Array<{
     /** The queue in which the attempt was made. */
     queue: string

@@ -23,6 +23,6 @@ export interface GroupPage {
 }
 
 export interface GroupVerbs {
-  /** The next groups of a queue by name, after `after`. */
+  /** The next groups of a queue by name, after `after`. A page may be short, or empty, before the end. */
   listGroups(queueId: Digits, after: string | null, limit: number): Promise<GroupPage>
 }

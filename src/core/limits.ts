@@ -61,8 +61,9 @@ export const pageRowsDefault = 100
 export const cursorCharsMax = 200
 /** Of `contains` and `reason` in a filter. */
 export const filterCharsMax = 200
-/** Attempts shown of one message, the last ones. */
+/** Attempts shown of one message, the last ones, and bytes of their reasons. */
 export const historyMax = 1000
+export const historyBytesMax = 262_144
 /** Messages counted before a ready one, to explain its place. */
 export const aheadMax = 10_000
 /** A dry run stops counting after this time, and so does the grouping of failures. */
@@ -74,8 +75,9 @@ export const failureGroupsMax = 100
 /** Of each reason: what comes later makes no group of its own. */
 export const failureReasonCharsMax = 500
 
-/** Groups on one page, and messages of each that are examined. */
+/** Groups on one page, those that are examined for it, and messages of each that are examined. */
 export const groupRowsMax = 100
+export const groupsExaminedMax = 5000
 export const groupExaminedMax = 1000
 /** Of a cursor, which holds a group's name of up to 128 characters in base64. */
 export const groupCursorCharsMax = 700

@@ -1,4 +1,5 @@
 /** SQL that several statements share. */
+import { historyBytesMax, historyMax } from '../core/limits.ts'
 import { failureOutcomes, type AttemptOutcome } from '../core/message.ts'
 import { hasLines } from './lines.ts'
 import { priorityOf } from './rank.ts'
@@ -121,6 +122,22 @@ export const lastFailureJson = sql`
     'attempt', h.attempt,
     'reason', h.reason,
     'at', holdfast.rfc3339(h.ended_at)
+  )`
+
+/** The last attempts of a message as rows of the history, as many as an answer shows. */
+export const lastAttempts = (condition: string) => sql`
+  (
+    select *
+    from (
+      select
+        *,
+        sum(octet_length(reason)) over (order by fence desc) as reason_bytes
+      from holdfast.history
+      where ${condition}
+      order by fence desc
+      limit ${historyMax}
+    ) recent
+    where coalesce(reason_bytes, 0) <= ${historyBytesMax}
   )`
 
 /** An attempt, from row `h` of the history. `queue` is where it was made unless the row says another. */

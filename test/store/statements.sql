@@ -982,11 +982,17 @@ select
     )
     from (
       select *
-      from holdfast.history h
-      where h.queue_id = $1
-        and h.message_id = $2
-      order by h.fence desc
-      limit 1000
+      from (
+        select
+          *,
+          sum(octet_length(reason)) over (order by fence desc) as reason_bytes
+        from holdfast.history
+        where queue_id = $1
+        and message_id = $2
+        order by fence desc
+        limit 1000
+      ) recent
+      where coalesce(reason_bytes, 0) <= 262144
     ) h
   ) as history,
   null as "movedTo"
@@ -3405,6 +3411,22 @@ with due as materialized (
       and m.leased_until is null
       and m.dead_at is null
     )
+    and (
+      m.line is null
+      or exists (
+        select
+        from holdfast.lines l
+        where l.queue_id = m.queue_id
+          and l.line = m.line
+        for update skip locked
+      )
+      or not exists (
+        select
+        from holdfast.lines l
+        where l.queue_id = m.queue_id
+          and l.line = m.line
+      )
+    )
   order by m.expires_at
   limit 1000
   for update skip locked
@@ -3724,6 +3746,22 @@ with due as materialized (
   from holdfast.messages m
   where m.visible_at <= statement_timestamp()
     and m.visible_at > $1
+    and (
+      m.line is null
+      or exists (
+        select
+        from holdfast.lines l
+        where l.queue_id = m.queue_id
+          and l.line = m.line
+        for update skip locked
+      )
+      or not exists (
+        select
+        from holdfast.lines l
+        where l.queue_id = m.queue_id
+          and l.line = m.line
+      )
+    )
   order by m.visible_at
   limit 1000
   for no key update skip locked
@@ -4398,7 +4436,34 @@ from gone;
 
 -- groups
 -- $1 queue id · $2 after this line · $3 groups on the page
+with examined as materialized (
+  select k.line
+  from (
+    (
+      select line
+      from holdfast.lines
+      where queue_id = $1
+        and line >= coalesce($2, '')
+        and line is distinct from $2
+      order by line
+      limit 5000
+    )
+    union
+    (
+      select line
+      from holdfast.line_rates
+      where queue_id = $1
+        and line >= coalesce($2, '')
+        and line is distinct from $2
+      order by line
+      limit 5000
+    )
+  ) k
+  order by k.line
+  limit 5000
+)
 select
+  e.to as "examinedTo",
   g.line,
   nullif(g.line, '') as "group",
   c.waiting,
@@ -4417,20 +4482,12 @@ select
   f.first
 from (select * from holdfast.queues where id = $1) q
 cross join (
+  select case when count(*) = 5000 then max(line) end as to
+  from examined
+) e
+left join (
   select k.line
-  from (
-    select line
-    from holdfast.lines
-    where queue_id = $1
-      and line >= coalesce($2, '')
-      and line is distinct from $2
-    union
-    select line
-    from holdfast.line_rates
-    where queue_id = $1
-      and line >= coalesce($2, '')
-      and line is distinct from $2
-  ) k
+  from (select line from examined order by line offset 0) k
   where exists (
     select from holdfast.messages m
     where m.queue_id = $1
@@ -4438,8 +4495,8 @@ cross join (
   )
   order by k.line
   limit $3
-) g
-cross join lateral (
+) g on true
+left join lateral (
   select
     (count(*) filter (where e.state in ('ready', 'delayed')))::float8 as waiting,
     (count(*) filter (where e.state = 'leased'))::float8 as leased,
@@ -4459,7 +4516,7 @@ cross join lateral (
     order by m.place
     limit 1000
   ) e
-) c
+) c on true
 left join lateral (
   select
     json_build_object(
@@ -7207,6 +7264,15 @@ select pg_advisory_xact_lock(4011980);
 -- lock_subscriptions
 select pg_advisory_xact_lock(4011981);
 
+-- many_rates
+-- $1 name
+select exists (
+  select
+  from holdfast.line_rates
+  where queue_id = (select id from holdfast.queues where name = $1)
+  offset 1000
+) as many;
+
 -- message
 -- $1 queue id · $2 message id
 select
@@ -7259,11 +7325,17 @@ select
     )
     from (
       select *
-      from holdfast.history h
-      where h.queue_id = $1
-        and h.message_id = $2
-      order by h.fence desc
-      limit 1000
+      from (
+        select
+          *,
+          sum(octet_length(reason)) over (order by fence desc) as reason_bytes
+        from holdfast.history
+        where queue_id = $1
+        and message_id = $2
+        order by fence desc
+        limit 1000
+      ) recent
+      where coalesce(reason_bytes, 0) <= 262144
     ) h
   ) as history,
   null as "movedTo"
@@ -7365,12 +7437,18 @@ with recursive chain as (
   from found m
   cross join lateral (
     select *
-    from holdfast.history
-    where queue_id = m.queue_id
+    from (
+      select
+        *,
+        sum(octet_length(reason)) over (order by fence desc) as reason_bytes
+      from holdfast.history
+      where queue_id = m.queue_id
       and message_id = $2
       and queue = m.home
-    order by fence desc
-    limit 1000
+      order by fence desc
+      limit 1000
+    ) recent
+    where coalesce(reason_bytes, 0) <= 262144
   ) h
 )
 select
@@ -8519,9 +8597,25 @@ order by r.name;
 -- $1 what fell due up to this time has been swept before
 with due as materialized (
   select queue_id, line, due_at
-  from holdfast.line_rates
+  from holdfast.line_rates r
   where due_at <= statement_timestamp()
     and due_at > $1
+    and (
+      r.line is null
+      or exists (
+        select
+        from holdfast.lines l
+        where l.queue_id = r.queue_id
+          and l.line = r.line
+        for update skip locked
+      )
+      or not exists (
+        select
+        from holdfast.lines l
+        where l.queue_id = r.queue_id
+          and l.line = r.line
+      )
+    )
   order by due_at
   limit 1000
 )
@@ -9463,11 +9557,12 @@ with seen as materialized (
     t.id,
     t.fence,
     m.attempt,
-    m.leased_until
+    m.leased_until,
+    m.line
   from due
   cross join unnest(due.message_ids, due.fences, due.holders) as t (id, fence, holder)
   cross join lateral (
-    select attempt, leased_until
+    select attempt, leased_until, line
     from holdfast.messages
     where queue_id = due.queue_id
       and id = t.id
@@ -9487,6 +9582,22 @@ with seen as materialized (
     limit 1
     for no key update skip locked
   ) m
+  where (
+    open.line is null
+    or exists (
+      select
+      from holdfast.lines l
+      where l.queue_id = open.queue_id
+        and l.line = open.line
+      for update skip locked
+    )
+    or not exists (
+      select
+      from holdfast.lines l
+      where l.queue_id = open.queue_id
+        and l.line = open.line
+    )
+  )
 ), places as materialized (
   select
     array_agg(place) as places,

@@ -1,5 +1,4 @@
 /** Showing messages without leasing them: a page of them, or one. */
-import { historyMax } from '../../core/limits.ts'
 import { openStates } from '../../core/counters.ts'
 import {
   idMax,
@@ -9,7 +8,15 @@ import {
   type MessageView
 } from '../../core/message.ts'
 import type { PageAsked } from '../../core/ports.ts'
-import { answerBytes, attemptJson, lastFailureAbove, openState, originOf, workerOf } from '../fragments.ts'
+import {
+  answerBytes,
+  attemptJson,
+  lastAttempts,
+  lastFailureAbove,
+  openState,
+  originOf,
+  workerOf
+} from '../fragments.ts'
 import { priorityOf, priorityOfAcked } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { movedStatement } from './deadLetters.ts'
@@ -136,14 +143,7 @@ const detailOf = (
           ),
           '[]'
         )
-        from (
-          select *
-          from holdfast.history h
-          where h.queue_id = $1
-            and h.message_id = $2
-          order by h.fence desc
-          limit ${historyMax}
-        ) h
+        from ${lastAttempts('queue_id = $1\nand message_id = $2')} h
       ) as history,
       null as "movedTo"
     from ${table} m

@@ -1,9 +1,8 @@
 /** Dead-letter queues: no circle of them, and where a message has gone. */
 import { invalidRequest } from '../../core/errors.ts'
-import { historyMax } from '../../core/limits.ts'
 import type { MessageDetail } from '../../core/message.ts'
 import type { SettingsChange } from '../../core/settings.ts'
-import { attemptJson, isFailure, lastFailureJson } from '../fragments.ts'
+import { attemptJson, isFailure, lastAttempts, lastFailureJson } from '../fragments.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { priorityOf } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -89,15 +88,7 @@ export const movedStatement: Statement<MessageDetail> = {
     ), attempts as materialized (
       select h.*
       from found m
-      cross join lateral (
-        select *
-        from holdfast.history
-        where queue_id = m.queue_id
-          and message_id = $2
-          and queue = m.home
-        order by fence desc
-        limit ${historyMax}
-      ) h
+      cross join lateral ${lastAttempts('queue_id = m.queue_id\nand message_id = $2\nand queue = m.home')} h
     )
     select
       m.id,

@@ -1,5 +1,5 @@
 /** The groups of a queue with lines: how many messages of each wait, and which one goes first. */
-import { groupExaminedMax } from '../../core/limits.ts'
+import { groupExaminedMax, groupsExaminedMax } from '../../core/limits.ts'
 import type { Digits } from '../../core/message.ts'
 import type { Group, GroupPage } from '../../core/groupPorts.ts'
 import { openState } from '../fragments.ts'
@@ -14,18 +14,35 @@ const goesFirst = sql`
 
 // A line whose rate is used up stands only among the rates.
 const linesIn = (table: string) => sql`
-  select line
-  from holdfast.${table}
-  where queue_id = $1
-    and line >= coalesce($2, '')
-    and line is distinct from $2`
+  (
+    select line
+    from holdfast.${table}
+    where queue_id = $1
+      and line >= coalesce($2, '')
+      and line is distinct from $2
+    order by line
+    limit ${groupsExaminedMax}
+  )`
 
-export const groupsStatement: Statement<Group & { line: string }> = {
+// A queue may remember the rates of a million groups without messages. So only some lines are
+// examined for a page, and the page may be short. `examinedTo` is the last of them, if there may be more.
+type GroupRow = { examinedTo: string | null } & ((Group & { line: string }) | { line: null })
+
+export const groupsStatement: Statement<GroupRow> = {
   name: 'groups',
   parameters: '$1 queue id · $2 after this line · $3 groups on the page',
   slow: true,
   text: sql`
+    with examined as materialized (
+      select k.line
+      from (
+        ${['lines', 'line_rates'].map(linesIn).join('\nunion\n')}
+      ) k
+      order by k.line
+      limit ${groupsExaminedMax}
+    )
     select
+      e.to as "examinedTo",
       g.line,
       nullif(g.line, '') as "group",
       c.waiting,
@@ -35,10 +52,12 @@ export const groupsStatement: Statement<Group & { line: string }> = {
       f.first
     from (select * from holdfast.queues where id = $1) q
     cross join (
+      select case when count(*) = ${groupsExaminedMax} then max(line) end as to
+      from examined
+    ) e
+    left join (
       select k.line
-      from (
-        ${['lines', 'line_rates'].map(linesIn).join('\nunion\n')}
-      ) k
+      from (select line from examined order by line offset 0) k
       where exists (
         select from holdfast.messages m
         where m.queue_id = $1
@@ -46,8 +65,8 @@ export const groupsStatement: Statement<Group & { line: string }> = {
       )
       order by k.line
       limit $3
-    ) g
-    cross join lateral (
+    ) g on true
+    left join lateral (
       select
         (count(*) filter (where e.state in ('ready', 'delayed')))::float8 as waiting,
         (count(*) filter (where e.state = 'leased'))::float8 as leased,
@@ -65,7 +84,7 @@ export const groupsStatement: Statement<Group & { line: string }> = {
         order by m.place
         limit ${groupExaminedMax}
       ) e
-    ) c
+    ) c on true
     left join lateral (
       select
         json_build_object(
@@ -90,9 +109,10 @@ async function listGroups(
   limit: number
 ): Promise<GroupPage> {
   const rows = await session.query(groupsStatement, [queueId, after, limit + 1])
+  const found = rows.filter(row => row.line !== null)
   return {
-    groups: rows.slice(0, limit).map(({ line: _, ...group }) => group),
-    next: rows.length > limit ? rows[limit - 1]!.line : null
+    groups: found.slice(0, limit).map(({ line: _, examinedTo: __, ...group }) => group),
+    next: found.length > limit ? found[limit - 1]!.line : (rows[0]?.examinedTo ?? null)
   }
 }
 

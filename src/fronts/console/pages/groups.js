@@ -23,7 +23,11 @@ function FoundGroups({ queue, ordered, leasedMax }) {
   const button = (title, to) => html`<button onClick=${() => setCursor(to)}>${title}</button>`
   return html`
     <${ProblemNote} problem=${problem} />
-    ${answer && groups.length === 0 && html`<p>No group waits.</p>`}
+    ${
+      answer &&
+      groups.length === 0 &&
+      html`<p>${answer.cursor === null ? 'No group waits.' : 'None of the groups examined so far waits.'}</p>`
+    }
     ${
       groups.length > 0 &&
       html`<${GroupTable} queue=${queue} ordered=${ordered} leasedMax=${leasedMax} groups=${groups} />`

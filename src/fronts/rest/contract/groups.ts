@@ -1,6 +1,11 @@
 /** Shapes of the groups of a queue. */
 import { Type } from 'typebox'
-import { groupCursorCharsMax, groupExaminedMax, groupRowsMax } from '../../../core/limits.ts'
+import {
+  groupCursorCharsMax,
+  groupExaminedMax,
+  groupRowsMax,
+  groupsExaminedMax
+} from '../../../core/limits.ts'
 import { openStates } from '../../../core/counters.ts'
 import { operations, problemResponses } from './operation.ts'
 import { maybe, nextCursor, object, orNull, QueueParams, time } from './shapes.ts'
@@ -57,7 +62,9 @@ export const groupOperations = operations({
         'In a queue with an order, with turns or with limits of groups, ' +
         'those groups whose messages wait or hold others up. ' +
         'In any other queue the list is empty. ' +
-        `Of each group, the first ${written} messages are examined, dead ones too.`,
+        `Of each group, the first ${written} messages are examined, dead ones too. ` +
+        `For a page, at most ${groupsExaminedMax.toLocaleString('en')} groups are examined, so a page may ` +
+        'be short, or empty, and have a cursor.',
       params: QueueParams,
       querystring: GroupsQuery,
       response: { 200: GroupList, ...problemResponses(400, 404) }

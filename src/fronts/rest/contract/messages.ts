@@ -1,6 +1,12 @@
 /** Shapes of messages: browsed, one with its history, and why it is where it is. */
 import { Type } from 'typebox'
-import { aheadMax, filterCharsMax, historyMax, waitSecondsMax } from '../../../core/limits.ts'
+import {
+  aheadMax,
+  filterCharsMax,
+  historyBytesMax,
+  historyMax,
+  waitSecondsMax
+} from '../../../core/limits.ts'
 import { states } from '../../../core/counters.ts'
 import { attemptOutcomes } from '../../../core/message.ts'
 import { groupPattern, uniqueMembers } from '../../../core/options.ts'
@@ -158,7 +164,9 @@ export const MessageDetail = Type.Object(
         reason: maybe(Type.String())
       }),
       {
-        description: `Attempts that failed, expired or were released, oldest first: the last ${historyMax}.`
+        description:
+          `Attempts that failed, expired or were released, oldest first: the last ${historyMax}, ` +
+          `as far as their reasons together have at most ${historyBytesMax / 1024} KiB.`
       }
     ),
     movedTo: maybe(
