@@ -25,6 +25,30 @@ language sql as $$
   from opened
 $$;
 
+-- Whether no other session is making the row of this line, which has none yet. It makes no row itself.
+-- In a queue where a session is, no further line is tried by this transaction.
+create or replace function holdfast.may_open_line (of_queue integer, of_line text) returns boolean
+language plpgsql
+set lock_timeout = '1ms' as $$
+declare
+  held text := coalesce(current_setting('holdfast.held_queues', true), '');
+begin
+  if position(format('[%s]', of_queue) in held) > 0 then
+    return false;
+  end if;
+  begin
+    perform holdfast.open_lines(of_queue, array[of_line]);
+    raise exception 'undone' using errcode = 'HF000';
+  exception
+    when lock_not_available then
+      perform set_config('holdfast.held_queues', held || format('[%s]', of_queue), true);
+      return false;
+    when sqlstate 'HF000' then
+      return true;
+  end;
+end
+$$;
+
 -- How many leases a rate gives in a second.
 create or replace function holdfast.per_second (rate jsonb) returns double precision
 language sql immutable as $$

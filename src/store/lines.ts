@@ -129,9 +129,10 @@ export const isParked = sql`
 
 /**
  * Whether no other session holds this line, which is then locked here. For those who must never wait: a
- * session may hold a line for long, such as an application that acks in a transaction of its own.
+ * session may hold a line for long, such as an application that acks in a transaction of its own. The
+ * row of a line that another session has just made is not seen. `careful` says whether to find out.
  */
-export const lineIsFree = (queueId: string, line: string) => {
+export const lineIsFree = (queueId: string, line: string, careful: string) => {
   const row = sql`
     from holdfast.lines l
     where l.queue_id = ${queueId}
@@ -148,6 +149,10 @@ export const lineIsFree = (queueId: string, line: string) => {
         select
         ${row}
       )
+      and case
+        when ${careful}::boolean then holdfast.may_open_line(${queueId}, ${line})
+        else true
+      end
     )`
 }
 

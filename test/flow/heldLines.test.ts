@@ -57,3 +57,14 @@ for (const [what, makeDue] of Object.entries(due)) {
     await commit()
   })
 }
+
+t.test('an application that enqueues in a long transaction delays no other queue for long', async t => {
+  const queue = await queueWith({ fairness: 'group' })
+  await queue.put('a1', { delaySeconds: 0.2 })
+  const commit = await hold(t, 'select holdfast.enqueue($1, $2, $3)', [queue.name, '1', '{"group": "a"}'])
+  const other = await queueWith({})
+  await other.put('x', { delaySeconds: 0.4 })
+  t.equal((await other.lease(1, { waitSeconds: 5 })).length, 1, 'while the group is held')
+  await commit()
+  t.equal((await queue.lease(2, { waitSeconds: 20 })).length > 0, true, 'then its own messages come')
+})

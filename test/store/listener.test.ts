@@ -108,3 +108,40 @@ t.test('a replica that is alone says nothing, until another is heard', async t =
   }
   t.notOk(notices.some(notice => / ready 8:/.test(notice)))
 })
+
+t.test('a notice that any role of the database makes up is passed by', async t => {
+  const { config } = await freshDatabase(t, { migrated: false })
+  const heard: unknown[][] = []
+  let last = () => {}
+  const done = new Promise<void>(resolve => {
+    last = resolve
+  })
+  const hear = (...told: unknown[]) => {
+    heard.push(told)
+    if (told[0] === '9') last()
+  }
+  await new Promise<void>((resolve, reject) => {
+    const heardOf = { onReady: hear, onFree: hear, onDue: hear, onGap: resolve, onError: reject }
+    const listener = startListener(config, { replica: '', ...heardOf })
+    t.teardown(() => listener.stop())
+  })
+  const stranger = await connect(t, config)
+  const madeUp = [
+    'ready 7:1:x',
+    'ready 7',
+    'ready ,7:1:,7::1',
+    'free 7:x',
+    'free 7',
+    'due x',
+    'due',
+    'ready 7:-1:1'
+  ]
+  for (const text of [...madeUp, 'ready 7:1:1e400,8:1:2', 'free 9:1']) {
+    await stranger.query('select pg_notify($1, $2)', ['holdfast', `stranger ${text}`])
+  }
+  await done
+  t.strictSame(heard, [
+    ['8', 1, 2],
+    ['9', 1]
+  ])
+})

@@ -3399,6 +3399,7 @@ left join stood s on s.n = d.n;
 
 -- expire
 -- $1 what fell due up to this time has been swept before
+-- $2 whether to look out for lines that others are making
 with due as materialized (
   select m.ctid as row_place
   from holdfast.messages m
@@ -3426,6 +3427,10 @@ with due as materialized (
         where l.queue_id = m.queue_id
           and l.line = m.line
       )
+      and case
+        when $2::boolean then holdfast.may_open_line(m.queue_id, m.line)
+        else true
+      end
     )
   order by m.expires_at
   limit 1000
@@ -3741,6 +3746,7 @@ where coalesce(m.id, k.id) is not null;
 
 -- expose_due
 -- $1 what fell due up to this time has been swept before
+-- $2 whether to look out for lines that others are making
 with due as materialized (
   select m.id, m.visible_at, m.ctid as place
   from holdfast.messages m
@@ -3761,6 +3767,10 @@ with due as materialized (
         where l.queue_id = m.queue_id
           and l.line = m.line
       )
+      and case
+        when $2::boolean then holdfast.may_open_line(m.queue_id, m.line)
+        else true
+      end
     )
   order by m.visible_at
   limit 1000
@@ -8595,6 +8605,7 @@ order by r.name;
 
 -- resume_lines
 -- $1 what fell due up to this time has been swept before
+-- $2 whether to look out for lines that others are making
 with due as materialized (
   select queue_id, line, due_at
   from holdfast.line_rates r
@@ -8615,6 +8626,10 @@ with due as materialized (
         where l.queue_id = r.queue_id
           and l.line = r.line
       )
+      and case
+        when $2::boolean then holdfast.may_open_line(r.queue_id, r.line)
+        else true
+      end
     )
   order by due_at
   limit 1000
@@ -9528,6 +9543,7 @@ cross join (
 
 -- sweep_leases
 -- $1 what fell due up to this time has been swept before
+-- $2 whether to look out for lines that others are making
 with seen as materialized (
   select l.*
   from holdfast.leases l
@@ -9597,6 +9613,10 @@ with seen as materialized (
       where l.queue_id = open.queue_id
         and l.line = open.line
     )
+    and case
+      when $2::boolean then holdfast.may_open_line(open.queue_id, open.line)
+      else true
+    end
   )
 ), places as materialized (
   select

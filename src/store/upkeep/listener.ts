@@ -59,6 +59,10 @@ export function startListener(target: Target, options: ListenerOptions): Listene
   return new PgListener(target, options)
 }
 
+// Every role of the database may send notices. What is no notice of ours is passed by.
+const digits = /^\d{1,15}$/
+const entries = { ready: /^\d{1,10}:\d{1,16}:\d{1,16}$/, free: /^\d{1,10}:\d{1,16}$/ }
+
 class PgListener implements Listener {
   readonly #target: Target
   readonly #options: ListenerOptions
@@ -161,9 +165,10 @@ class PgListener implements Listener {
     if (from === this.#self) return
     if (kind === 'here') this.#heardMs = performance.now()
     if (text === undefined) return
-    if (kind === 'due') this.#options.onDue(Number(text))
+    if (kind === 'due' && digits.test(text)) this.#options.onDue(Number(text))
     if (kind !== 'ready' && kind !== 'free') return
     for (const entry of text.split(',')) {
+      if (!entries[kind].test(entry)) continue
       const [queueId, count, position] = entry.split(':')
       if (kind === 'ready') this.#options.onReady(queueId!, Number(count), Number(position))
       else this.#options.onFree(queueId!, Number(count))

@@ -1,7 +1,7 @@
 /** Groups whose rate was used up. */
 import { sql, type Statement } from '../statement.ts'
 import { lineIsFree } from '../lines.ts'
-import { messagesMax, sweptBefore, type SweptQueue } from './sweeps.ts'
+import { carefulAfter, messagesMax, type SweptQueue } from './sweeps.ts'
 
 /**
  * Lets groups go on whose rate allows it again, and forgets rates that are full. It locks no rates
@@ -9,14 +9,14 @@ import { messagesMax, sweptBefore, type SweptQueue } from './sweeps.ts'
  */
 export const resumeLines: Statement<SweptQueue> = {
   name: 'resume_lines',
-  parameters: sweptBefore,
+  parameters: carefulAfter,
   text: sql`
     with due as materialized (
       select queue_id, line, due_at
       from holdfast.line_rates r
       where due_at <= statement_timestamp()
         and due_at > $1
-        and ${lineIsFree('r.queue_id', 'r.line')}
+        and ${lineIsFree('r.queue_id', 'r.line', '$2')}
       order by due_at
       limit ${messagesMax}
     )

@@ -47,6 +47,8 @@ interface SweeperOptions {
 const pauseMsMax = 1000
 const pauseMsMin = 10
 const pauseAfterErrorMs = 250
+/** After a failure, for so long it finds out first where it would wait for others. */
+const carefulMs = 60_000
 /** What is overdue by more, after a sweep that left nothing, is held by another session. */
 const heldMs = 1000
 const pauseWhileHeldMs = 50
@@ -75,6 +77,7 @@ class TimedSweeper implements Sweeper {
   #wake = () => {}
   #foldedMs = 0
   #fullSweepDueMs = 0
+  #carefulUntilMs = 0
   #sweptTo = '-infinity'
   #lateMs = 0
   /** The last id folded, at each fold of the last minute. */
@@ -101,6 +104,7 @@ class TimedSweeper implements Sweeper {
     while (!this.#stopping.signal.aborted) {
       this.#plannedMs = Date.now() + pauseMsMax
       const pauseMs = await this.#sweep().catch(error => {
+        this.#carefulUntilMs = performance.now() + carefulMs
         this.#options.onError(error)
         return pauseAfterErrorMs
       })
@@ -127,14 +131,15 @@ class TimedSweeper implements Sweeper {
     if (isFull) this.#fullSweepDueMs = performance.now() + fullSweepMs
     const from = isFull ? '-infinity' : this.#sweptTo
     this.#lateMs = 0
+    const careful = performance.now() < this.#carefulUntilMs
     // Beside the leases: where thousands of them end, a delay must not wait for that.
     const done = await allDone([
-      this.#drain(sweepLeases, from, leaseRowsMax),
+      this.#drain(sweepLeases, [from, careful], leaseRowsMax),
       (async () => [
-        await this.#drain(exposeDue, from, messagesMax),
-        await this.#drain(resumeLines, from, messagesMax),
-        await this.#drain(expireParked, from, messagesMax),
-        await this.#drain(expire, from, messagesMax)
+        await this.#drain(exposeDue, [from, careful], messagesMax),
+        await this.#drain(resumeLines, [from, careful], messagesMax),
+        await this.#drain(expireParked, [from], messagesMax),
+        await this.#drain(expire, [from, careful], messagesMax)
       ])()
     ])
     if (performance.now() - this.#foldedMs >= foldMs) await this.#fold(isFull)
@@ -151,10 +156,10 @@ class TimedSweeper implements Sweeper {
    * Runs a statement again and again. True when nothing more is due. False when its turn ended
    * first: the rest is done after the other kinds of work.
    */
-  async #drain(statement: Statement<SweptQueue>, from: string, rowsMax: number): Promise<boolean> {
+  async #drain(statement: Statement<SweptQueue>, values: unknown[], rowsMax: number): Promise<boolean> {
     const endMs = performance.now() + turnMsMax
     while (!this.#stopping.signal.aborted) {
-      const rows = await this.#database.query(statement, [from])
+      const rows = await this.#database.query(statement, values)
       this.#lateMs = Math.max(this.#lateMs, Number(rows[0]?.late_ms ?? 0))
       for (const { queue_id: queueId, ready, position, freed } of rows) {
         if (Number(ready) > 0) this.#options.onReady(String(queueId), Number(ready), Number(position))

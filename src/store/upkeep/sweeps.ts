@@ -61,12 +61,14 @@ export interface SweptQueue {
 }
 
 export const sweptBefore = '$1 what fell due up to this time has been swept before'
+/** Of statements that lock lines. */
+export const carefulAfter = `${sweptBefore}\n$2 whether to look out for lines that others are making`
 
 // A lease counts only while its fence is still the message's. A row of leases goes when none of its
 // leases is open. Otherwise it moves to the end of the next one.
 export const sweepLeases: Statement<SweptQueue> = {
   name: 'sweep_leases',
-  parameters: sweptBefore,
+  parameters: carefulAfter,
   text: sql`
     with seen as materialized (
       select l.*
@@ -122,7 +124,7 @@ export const sweepLeases: Statement<SweptQueue> = {
         limit 1
         for no key update skip locked
       ) m
-      where ${lineIsFree('open.queue_id', 'open.line')}
+      where ${lineIsFree('open.queue_id', 'open.line', '$2')}
     ), ${placesOfRows('locked', 'leased_until, id', 'l')}, lapsed as (
       update holdfast.messages m
       set
@@ -239,14 +241,14 @@ export const sweepLeases: Statement<SweptQueue> = {
 /** Makes delayed messages ready whose time has come. */
 export const exposeDue: Statement<SweptQueue> = {
   name: 'expose_due',
-  parameters: sweptBefore,
+  parameters: carefulAfter,
   text: sql`
     with due as materialized (
       select m.id, m.visible_at, m.ctid as place
       from holdfast.messages m
       where m.visible_at <= statement_timestamp()
         and m.visible_at > $1
-        and ${lineIsFree('m.queue_id', 'm.line')}
+        and ${lineIsFree('m.queue_id', 'm.line', '$2')}
       order by m.visible_at
       limit ${messagesMax}
       for no key update skip locked
@@ -297,9 +299,9 @@ export const exposeDue: Statement<SweptQueue> = {
 }
 
 /** Removes messages past their time to live, unless they are leased. */
-const expiring = (name: string, conditions: string[]): Statement<SweptQueue> => ({
+const expiring = (name: string, parameters: string, conditions: string[]): Statement<SweptQueue> => ({
   name,
-  parameters: sweptBefore,
+  parameters,
   slow: true,
   text: sql`
     with due as materialized (
@@ -340,8 +342,11 @@ const expiring = (name: string, conditions: string[]): Statement<SweptQueue> => 
     ) freed on true`
 })
 
-export const expireParked = expiring('expire_parked', [isParked])
-export const expire = expiring('expire', [`not ${isParked}`, lineIsFree('m.queue_id', 'm.line')])
+export const expireParked = expiring('expire_parked', sweptBefore, [isParked])
+export const expire = expiring('expire', carefulAfter, [
+  `not ${isParked}`,
+  lineIsFree('m.queue_id', 'm.line', '$2')
+])
 
 // One replica folds at a time. The others find the lock taken and leave it.
 export const fold: Statement<{ folded_to: Digits }> = {
