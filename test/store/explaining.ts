@@ -64,11 +64,17 @@ export function explaining(url: string): {
     } as pg.ClientConfig,
     { poolSize: 1, onError: () => {} }
   )
+  // One after another: a plan must be told of the statement that it belongs to.
+  let before: Promise<unknown> = Promise.resolve()
   const session: Session = {
-    async query(statement, values) {
-      name = (statement as Statement).name
-      const rows = await database.query(statement, values)
-      name = '' // what goes past this session is not of the hot path
+    query(statement, values) {
+      const rows = before.then(async () => {
+        name = (statement as Statement).name
+        const rows = await database.query(statement, values)
+        name = '' // what goes past this session is not of the hot path
+        return rows
+      })
+      before = rows.catch(() => {})
       return rows
     }
   }
