@@ -11,11 +11,18 @@ async function hold(t: Test, statement: string, values: unknown[]): Promise<() =
   return () => session.query('commit')
 }
 
-/** A message of another queue becomes ready in time. */
+/** In another queue, a delay and a lease end in time. */
 async function delaysNoOther(t: Test): Promise<void> {
   const other = await queueWith({})
-  await other.put('x', { delaySeconds: 0.1 })
-  t.equal((await other.lease(1, { waitSeconds: 3 })).length, 1, 'while the group is held')
+  await other.put('lapsed')
+  await other.lease(1, { leaseSeconds: 1 })
+  await other.put('delayed', { delaySeconds: 0.6 })
+  const bodies = [await other.lease(1, { waitSeconds: 1 }), await other.lease(1, { waitSeconds: 2 })]
+  t.strictSame(
+    bodies.flat().map(({ body }) => body),
+    ['delayed', 'lapsed'],
+    'while the group is held'
+  )
 }
 
 t.test('an application that acks in a long transaction delays no other queue', async t => {
@@ -34,14 +41,15 @@ t.test('an application that acks in a long transaction delays no other queue', a
 
 /** Each makes something due in the group `a`. */
 const due: Record<string, (queue: FlowQueue) => Promise<unknown>> = {
-  'a delay': queue => queue.put('a2', { delaySeconds: 0.01 }),
-  'a time to live': queue => queue.put('a2', { ttlSeconds: 0.01 }),
-  'a rate': () => sql.query('update holdfast.line_rates set due_at = statement_timestamp()')
+  'a delay': queue => queue.put('a2', { delaySeconds: 0.3 }),
+  'a time to live': queue => queue.put('a2', { ttlSeconds: 0.3 }),
+  'a rate': () =>
+    sql.query("update holdfast.line_rates set due_at = statement_timestamp() + interval '300 ms'")
 }
 
 for (const [what, makeDue] of Object.entries(due)) {
   t.test(`a session that holds a group delays no other queue: the end of ${what}`, async t => {
-    const queue = await queueWith({ ratePerGroup: { messages: 1, perSeconds: 1000 } })
+    const queue = await queueWith({ maxLeasedPerGroup: 1, ratePerGroup: { messages: 1, perSeconds: 1000 } })
     await queue.put('a0 a1')
     await queue.lease()
     await makeDue(queue)
