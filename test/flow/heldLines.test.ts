@@ -1,7 +1,7 @@
 /** Sessions that hold a group for long: they delay what waits in that group, and nothing else. */
 import t, { type Test } from 'tap'
 import { connect } from '../support/postgres.ts'
-import { databaseUrl, endLeases, queueWith, sql, type FlowQueue } from './setup.ts'
+import { databaseUrl, endLeases, queueWith } from './setup.ts'
 
 /** A transaction that holds a group. Answers what ends it. */
 async function hold(t: Test, statement: string, values: unknown[]): Promise<() => Promise<unknown>> {
@@ -39,32 +39,16 @@ t.test('an application that acks in a long transaction delays no other queue', a
   t.equal((await queue.lease(1, { waitSeconds: 20 }))[0]?.body, 'a2', 'the lease has ended since')
 })
 
-/** Each makes something due in the group `a`. */
-const due: Record<string, (queue: FlowQueue) => Promise<unknown>> = {
-  'a delay': queue => queue.put('a2', { delaySeconds: 0.3 }),
-  'a time to live': queue => queue.put('a2', { ttlSeconds: 0.3 }),
-  'a rate': () =>
-    sql.query("update holdfast.line_rates set due_at = statement_timestamp() + interval '300 ms'")
-}
-
-for (const [what, makeDue] of Object.entries(due)) {
-  t.test(`a session that holds a group delays no other queue: the end of ${what}`, async t => {
-    const queue = await queueWith({ maxLeasedPerGroup: 1, ratePerGroup: { messages: 1, perSeconds: 1000 } })
-    await queue.put('a0 a1')
-    await queue.lease()
-    await makeDue(queue)
-    const commit = await hold(
-      t,
-      `select
-      from holdfast.lines
-      where queue_id = (select id from holdfast.queues where name = $1)
-      for update`,
-      [queue.name]
-    )
-    await delaysNoOther(t)
-    await commit()
-  })
-}
+t.test('a session that holds a group in which a delay ends delays no other queue', async t => {
+  const queue = await queueWith({ maxLeasedPerGroup: 1 })
+  await queue.put('a0 a1')
+  await queue.lease()
+  await queue.put('a2', { delaySeconds: 0.3 })
+  const held = 'select from holdfast.lines where queue_id = (select id from holdfast.queues where name = $1)'
+  const commit = await hold(t, `${held} for update`, [queue.name])
+  await delaysNoOther(t)
+  await commit()
+})
 
 t.test('an application that enqueues in a long transaction delays no other queue for long', async t => {
   const queue = await queueWith({ fairness: 'group' })

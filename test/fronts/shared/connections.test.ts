@@ -63,20 +63,20 @@ t.test('a connection that sends too many ahead is closed, before they are at wor
 
 t.test('of requests sent ahead on all connections, one begins in each turn of the event loop', async t => {
   const connections = 8
-  let [begun, begunInTurn, mostInTurn] = [0, 0, 0]
+  const begun = { all: 0, inTurn: 0, mostInTurn: 0 }
   const port = await serverOf(t, (_request, response) => {
-    begun++
-    begunInTurn++
-    mostInTurn = Math.max(mostInTurn, begunInTurn)
+    begun.all++
+    begun.inTurn++
+    begun.mostInTurn = Math.max(begun.mostInTurn, begun.inTurn)
     setImmediate(() => response.end('ok'))
   })
   const sockets = Array.from({ length: connections }, () => connect(t, port).resume())
   for (const socket of sockets) socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(50))
-  while (begun < 50 * connections) {
+  while (begun.all < 50 * connections) {
     await new Promise(setImmediate)
-    begunInTurn = 0
+    begun.inTurn = 0
   }
-  t.ok(mostInTurn <= 1 + connections, `${mostInTurn} begun, where each connection has one that comes first`)
+  t.ok(begun.mostInTurn <= 1 + connections, `${begun.mostInTurn} begun; each connection has a first one`)
 })
 
 t.test('what all connections of an address send ahead is bounded, and given back', async t => {
