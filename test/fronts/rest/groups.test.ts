@@ -1,6 +1,7 @@
 /** The groups of a queue: what waits in each, and what goes first. */
 import t from 'tap'
-import { groupExaminedMax } from '../../../src/core/limits.ts'
+import { groupExaminedMax, groupsExaminedMax } from '../../../src/core/limits.ts'
+import { connect } from '../../support/postgres.ts'
 import { service } from '../../support/service.ts'
 
 const holdfast = await service(t)
@@ -94,4 +95,19 @@ t.test('other queues have no groups, and an unreadable cursor is refused', async
   t.strictSame(await groupsOf('plain'), { groups: [], cursor: null })
   t.equal((await groupsOf('none')).code, 'queueNotFound')
   t.equal((await groupsOf('plain', '?cursor=YQ')).code, 'invalidCursor')
+})
+
+t.test('of groups without messages whose rates are remembered, a page examines some only', async t => {
+  await put('remembered', { ratePerGroup: { messages: 1, perSeconds: 1000 } }, ['z'])
+  const sql = await connect(t, holdfast.databaseUrl)
+  await sql.query(
+    `insert into holdfast.line_rates (queue_id, line, tokens, refilled_at, due_at)
+    select q.id, 'a' || n, 0, now(), now() + interval '1 hour'
+    from holdfast.queues q, generate_series(1, $1::integer) n
+    where q.name = 'remembered'`,
+    [groupsExaminedMax]
+  )
+  const { groups, cursor } = await groupsOf('remembered')
+  t.strictSame(groups, [])
+  t.match(await groupsOf('remembered', `?cursor=${cursor}`), { groups: [{ group: 'z' }], cursor: null })
 })
