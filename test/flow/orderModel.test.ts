@@ -396,7 +396,7 @@ class Run {
   async #sweepUntil(ids: string[], condition: string): Promise<void> {
     for (let done = false; !done;) {
       for (const statement of [sweepLeases, expireParked, expire]) {
-        await database.query(statement, ['-infinity'])
+        await database.query(statement, statement === expireParked ? ['-infinity'] : ['-infinity', false])
       }
       const { rows } = await sql.query(
         `select bool_and(${condition}) as done

@@ -90,9 +90,11 @@ async function ackWithNext(
   next: NextRow[]
 ): Promise<AckedWithNext | null> {
   const rows = next.map(({ row }) => row)
+  // To be sorted. The order of what the caller has is that of `next`.
+  const sorted = [...held]
   const [answer] = await session.query(ackWithNextStatement, [
-    ...heldArrays(queueId, held),
-    held.map(({ result = null }) => result),
+    ...heldArrays(queueId, sorted),
+    sorted.map(({ result = null }) => result),
     int4Array([...new Set(rows.map(row => Number(row.queueId)))]),
     next.map(({ follows }) => follows),
     ...plainColumns(rows),
