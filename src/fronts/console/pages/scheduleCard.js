@@ -95,9 +95,10 @@ function askToPause({ name, paused }, onDone) {
 }
 
 function ScheduleButtons({ schedule, onEdit, onDone }) {
+  const pauseOrResume = schedule.paused ? 'Resume' : 'Pause'
   return html`
     <button onClick=${() => askToRun(schedule, onDone)}>Run now …</button>
-    <button onClick=${() => askToPause(schedule, onDone)}>${schedule.paused ? 'Resume …' : 'Pause …'}</button>
+    <button onClick=${() => askToPause(schedule, onDone)}>${pauseOrResume} …</button>
     <button onClick=${onEdit}>Edit</button>
     <button class="danger" onClick=${() => askToDelete(schedule, onDone)}>Delete …</button>
   `
