@@ -71,7 +71,7 @@ export function explaining(url: string): {
       const rows = before.then(async () => {
         name = (statement as Statement).name
         const rows = await database.query(statement, values)
-        name = '' // what goes past this session is not of the hot path
+        name = '' // other sessions' statements are not of the hot path
         return rows
       })
       before = rows.catch(() => {})

@@ -3399,7 +3399,7 @@ left join stood s on s.n = d.n;
 
 -- expire
 -- $1 what fell due up to this time has been swept before
--- $2 whether to look out for lines that others are making
+-- $2 whether others may be making lines
 with due as materialized (
   select m.ctid as row_place
   from holdfast.messages m
@@ -3746,7 +3746,7 @@ where coalesce(m.id, k.id) is not null;
 
 -- expose_due
 -- $1 what fell due up to this time has been swept before
--- $2 whether to look out for lines that others are making
+-- $2 whether others may be making lines
 with due as materialized (
   select m.id, m.visible_at, m.ctid as place
   from holdfast.messages m
@@ -8605,7 +8605,7 @@ order by r.name;
 
 -- resume_lines
 -- $1 what fell due up to this time has been swept before
--- $2 whether to look out for lines that others are making
+-- $2 whether others may be making lines
 with due as materialized (
   select queue_id, line, due_at
   from holdfast.line_rates r
@@ -9543,7 +9543,7 @@ cross join (
 
 -- sweep_leases
 -- $1 what fell due up to this time has been swept before
--- $2 whether to look out for lines that others are making
+-- $2 whether others may be making lines
 with seen as materialized (
   select l.*
   from holdfast.leases l

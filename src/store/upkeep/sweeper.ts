@@ -126,7 +126,7 @@ class TimedSweeper implements Sweeper {
     // Everything that was due a minute before the end of the last sweep has been dealt with. What has
     // committed since then falls due later. So this sweep starts from that time, and skips earlier
     // dead rows, which an old snapshot may keep. Once a minute, a full sweep starts from the very
-    // beginning.
+    // beginning. It also finds what another session held for longer than that minute.
     const isFull = performance.now() >= this.#fullSweepDueMs
     if (isFull) this.#fullSweepDueMs = performance.now() + fullSweepMs
     const from = isFull ? '-infinity' : this.#sweptTo

@@ -62,7 +62,7 @@ export interface SweptQueue {
 
 export const sweptBefore = '$1 what fell due up to this time has been swept before'
 /** Of statements that lock lines. */
-export const carefulAfter = `${sweptBefore}\n$2 whether to look out for lines that others are making`
+export const carefulAfter = `${sweptBefore}\n$2 whether others may be making lines`
 
 // A lease counts only while its fence is still the message's. A row of leases goes when none of its
 // leases is open. Otherwise it moves to the end of the next one.
