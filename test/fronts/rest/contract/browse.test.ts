@@ -30,6 +30,20 @@ t.test('a message shows its lease, and each attempt that ended without an ack', 
   t.equal(body.history.length, 3)
 })
 
+t.test('of long reasons, the last attempts are shown that have room together', async t => {
+  const q = await queue({ maxAttempts: 100 })
+  const id = await q.id({ body: 1 })
+  // 12 KiB each: 256 KiB hold 21 of them.
+  const reason = '€'.repeat(4096)
+  for (let n = 0; n < 22; n++) {
+    const [{ receipt }] = await q.lease()
+    await q.settle('fail', { receipt, reason, delaySeconds: 0 })
+  }
+  const { history } = (await q.message(id)).body
+  t.equal(history.length, 21)
+  t.match(history.at(-1), { attempt: 22, reason })
+})
+
 t.test('an id that no message has is messageNotFound', async t => {
   const q = await queue()
   for (const id of ['0', '999999999999', 'x', '-1', '99999999999999999999']) {
