@@ -1,5 +1,6 @@
 /**
- * The tables of the documents that repeat facts of the source: `npm run generate` writes them anew.
+ * The tables of the documents that repeat facts of the source, or figures of the benchmarks.
+ * `npm run generate` writes them anew.
  * In a document such a table stands between `<!-- table: NAME -->` and `<!-- end of table -->`.
  */
 import { glob, readFile, writeFile } from 'node:fs/promises'
@@ -10,6 +11,7 @@ import { options, uniqueMembers } from '../src/core/options.ts'
 import { defaultText, settingPaths } from '../src/core/settings.ts'
 import { boundsOf, type Row } from '../src/core/table.ts'
 import { headersHelp } from '../src/fronts/rest/contract/enqueue.ts'
+import { figureRows } from './figures.ts'
 import { referenceTables, tableText } from './reference.ts'
 
 const rows: Record<string, () => string[][]> = {
@@ -31,7 +33,8 @@ const rows: Record<string, () => string[][]> = {
     ...Object.entries(options).map(([name, row]) => [`\`${name}\``, valuesOf(row), row.help]),
     ...Object.entries(uniqueMembers).map(([name, row]) => [`\`unique.${name}\``, valuesOf(row), row.help])
   ],
-  totals: () => [['name', 'type', 'labels', 'meaning'], ...totalRows()]
+  totals: () => [['name', 'type', 'labels', 'meaning'], ...totalRows()],
+  ...figureRows
 }
 
 const tables: Record<string, () => string> = {
@@ -99,7 +102,7 @@ export function withTables(text: string): string {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for await (const name of glob('docs/**/*.md')) {
+  for await (const name of glob(['*.md', 'docs/**/*.md'])) {
     const text = await readFile(name, 'utf8')
     const rendered = withTables(text)
     if (rendered !== text) await writeFile(name, rendered)

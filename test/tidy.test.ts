@@ -13,7 +13,7 @@ import { describeApi } from '../src/fronts/rest/docs.ts'
 import { clientLimits, clientTypes, pythonLimits } from '../src/fronts/rest/clientTypes.ts'
 import { goTypes } from '../src/fronts/rest/goTypes.ts'
 
-async function files(pattern: string): Promise<Map<string, string>> {
+async function files(pattern: string | string[]): Promise<Map<string, string>> {
   const found = new Map<string, string>()
   for await (const name of glob(pattern)) found.set(name, await readFile(name, 'utf8'))
   return found
@@ -121,7 +121,7 @@ t.test('openapi/openapi.json and the types of clients are what the routes and sc
 })
 
 t.test('the tables of the documents are what the source makes', async t => {
-  const documents = await files('docs/**/*.md')
+  const documents = await files(['*.md', 'docs/**/*.md'])
   for (const [name, text] of documents) t.equal(text, withTables(text), `${name}; else: npm run generate`)
   const names = [...documents.values()].flatMap(text => [...text.matchAll(/<!-- table: (\w+) -->/g)])
   t.strictSame(names.map(([, name]) => name).sort(), tableNames.toSorted())
