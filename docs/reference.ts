@@ -26,30 +26,8 @@ interface Verb {
   signatures: Signature[]
 }
 
-/** Statuses that any call may get. The page lists their codes once, without those of `particular`. */
+/** Statuses that any call may get. The page lists their codes once, without those of some calls only. */
 const anywhere = [400, 401, 403, 413, 415, 429, 503]
-
-/** Codes that an operation refuses with, beside those of any call and those that follow from its path. */
-const particular: Record<string, Code[]> = {
-  putQueue: ['queueNotEmpty', 'tooManyQueues'],
-  deleteQueue: ['queueNotEmpty'],
-  redrive: ['redriveRunning'],
-  enqueue: ['uniqueGroup', 'queueFull', 'tooManyQueues'],
-  getMessage: ['ackedNotKept', 'tooManyWaiting'],
-  cancelMessage: ['messageLeased'],
-  lease: ['uniqueGroup', 'queueFull', 'tooManyQueues', 'tooManyWaiting'],
-  extend: ['leaseLost', 'gone'],
-  ack: ['leaseLost', 'gone', 'uniqueGroup', 'queueFull', 'tooManyQueues'],
-  fail: ['leaseLost', 'gone'],
-  release: ['leaseLost', 'gone'],
-  putPush: ['tooManyPushes', 'tooManyQueues'],
-  publish: ['uniqueGroup', 'queueFull'],
-  subscribe: ['tooManySubscriptions', 'tooManyQueues'],
-  putSchedule: ['tooManySchedules'],
-  runSchedule: ['queueFull', 'tooManyQueues'],
-  createKey: ['adminKeyFirst', 'tooManyKeys'],
-  changeKey: ['adminKeyFirst']
-}
 
 /** Verbs that are not called as their operation is. */
 const operationOf = (verb: string) => {
@@ -61,35 +39,11 @@ const operationOf = (verb: string) => {
   return operation
 }
 
-/** The codes that a verb refuses with, beside those that any call may get. */
-function refusalsOf(verb: string): Code[] {
-  const { method, url, schema } = operationOf(verb)
-  const statuses = Object.keys(schema.response as object).map(Number)
-  const own = statuses.filter(status => status >= 400 && !anywhere.includes(status))
-  const missing = url
-    .split('/')
-    .map(part => `${part.replace(/s$/, '')}NotFound`)
-    .filter(name => name in problems)
-    .filter(name => name !== 'messageNotFound' || url.includes('/:id'))
-    .filter(name => name !== 'redriveNotFound' || url.includes('/:task'))
-    // To make a push, or to end one, takes none.
-    .filter(name => name !== 'pushNotFound' || !['PUT', 'DELETE'].includes(method)) as Code[]
-  const codes = [
-    ...(own.includes(404) ? missing : []),
-    ...(particular[schema.operationId!] ?? []),
-    ...(own.includes(422) ? (['idempotencyMismatch'] as const) : [])
-  ]
-  const known = new Set(codes.map(code => problems[code].status as number))
-  const unexplained = own.filter(status => !known.has(status))
-  const superfluous = [...known].filter(status => !own.includes(status) && !anywhere.includes(status))
-  if (unexplained.length + superfluous.length > 0) {
-    throw new Error(
-      `${schema.operationId} is answered with ${own}. docs/reference.ts must have a code for each, and no ` +
-        `others: it has ${codes}.`
-    )
-  }
-  return codes
-}
+/** The codes that an operation names, beside those that any call may get. */
+const codesOf = ({ schema }: (typeof contract)[number]): Code[] =>
+  Object.values(schema.response as Record<string, { 'x-codes'?: Code[] }>).flatMap(
+    answer => answer['x-codes'] ?? []
+  )
 
 /** The methods of a file of the client, in its order. */
 function verbsIn(area: Area): Verb[] {
@@ -170,7 +124,7 @@ function verbTable(area: Area): string[][] {
         .map(({ name, type }) => `${code(name)}: ${typeInWords(type)}`)
     )
     const answers = signatures.map(({ answer }) => typeInWords(answer))
-    const refusals = refusalsOf(name).map(each => `[${each}](errors.md#${each.toLowerCase()})`)
+    const refusals = codesOf(operationOf(name)).map(each => `[${each}](errors.md#${each.toLowerCase()})`)
     const lines = (texts: string[]) => [...new Set(texts)].join('<br>') || '–'
     return [lines(calls), help, lines(given), lines(answers), refusals.join(', ') || '–']
   })
@@ -214,9 +168,21 @@ function boundsOf(name: string, shape: Bounded): string {
 
 const plain: Record<string, string> = { integer: 'whole number', number: 'number', boolean: 'true or false' }
 
+/** So many fields are not listed twice. */
+const sharedFieldsMin = 4
+
+/** The shape that has the fields of an object without a name of its own. */
+function sameFieldsAs({ properties }: Bounded): string | undefined {
+  const names = (fields: object = {}) => Object.keys(fields).sort().join()
+  if (properties === undefined || Object.keys(properties).length < sharedFieldsMin) return undefined
+  return [...shapes.keys()].find(name => names(shapes.get(name)!.properties) === names(properties))
+}
+
 /** The type of a field with its bounds, in words. */
 function fieldType(name: string, shape: Bounded): string {
   if (shape.title !== undefined && shapes.has(shape.title)) return linkTo(shape.title)
+  const same = sameFieldsAs(shape)
+  if (same !== undefined) return `each field of ${linkTo(same)}`
   if (shape.anyOf !== undefined) return shape.anyOf.map(one => fieldType(name, one)).join(' or ')
   if (shape.enum !== undefined) return shape.enum.map(code).join(', ')
   if (shape.const !== undefined) return code(shape.const)
@@ -256,6 +222,7 @@ function fieldRows(shape: Bounded, before: string, isRequest: boolean): string[]
 
 function innerRows(shape: Bounded, name: string, isRequest: boolean): string[][] {
   if (shape.title !== undefined && shapes.has(shape.title)) return []
+  if (sameFieldsAs(shape) !== undefined) return []
   if (shape.type === 'array') return innerRows(shape.items!, `${name}[]`, isRequest)
   return fieldRows(shape, `${name}.`, isRequest)
 }
@@ -279,24 +246,78 @@ function requestNames(): Set<string> {
   return found
 }
 
+/** The shapes that a shape is one of. */
+const choicesOf = (name: string, shape: Bounded) =>
+  (shape.anyOf ?? []).filter(({ title }) => title !== name && shapes.has(title ?? ''))
+
+/** The fields of a shape that are its own, not those of its choices. */
+function ownRows(name: string, isRequest: boolean): string[][] {
+  const shape = shapes.get(name)!
+  const choices = choicesOf(name, shape)
+  return (shape.anyOf ?? [shape])
+    .filter(member => !choices.includes(member))
+    .flatMap(member => fieldRows(member, '', isRequest))
+}
+
+/** The largest shape all of whose fields another shape has too, with the same meaning. */
+function baseOf(name: string, rows: string[][], others: string[], isRequest: boolean): string | undefined {
+  const lines = new Set(rows.map(row => row.join()))
+  const bases = others
+    .map(other => ({ other, fields: ownRows(other, isRequest) }))
+    .filter(({ other, fields }) => other !== name && fields.length >= sharedFieldsMin)
+    .filter(({ fields }) => fields.length < lines.size && fields.every(row => lines.has(row.join())))
+  return bases.sort((a, b) => b.fields.length - a.fields.length)[0]?.other
+}
+
+/** The fields that all choices have, and a row for each choice with its others. */
+function choiceTables(choices: Bounded[], head: string[], isRequest: boolean): string[] {
+  const fields = choices.map(choice => fieldRows(choice, '', isRequest))
+  const lines = fields.map(rows => rows.map(row => row.join()))
+  const isCommon = (row: string[]) => lines.every(some => some.includes(row.join()))
+  const rows = choices.map(({ title, description = '' }, i) => {
+    const others = fields[i]!.filter(row => !isCommon(row))
+    const text = others.map(([name, type, meaning]) => `${name}: ${type}${meaning && `. ${meaning}`}`)
+    return [code(title), text.join('<br>'), description]
+  })
+  const common = fields[0]!.filter(isCommon)
+  return [
+    ...(common.length > 0 ? [tableText([head, ...common])] : []),
+    tableText([['one of', 'its own fields', 'meaning'], ...rows])
+  ]
+}
+
 /** A heading and a table for each shape that calls take, or that they answer. */
 function shapeSections(isRequest: boolean): string {
   const requests = requestNames()
   const head = isRequest ? ['field', 'type', 'default', 'meaning'] : ['field', 'type', 'meaning']
-  return [...shapes]
-    .filter(([name, shape]) => requests.has(name) === isRequest && shape.enum === undefined)
+  const shown = [...shapes].filter(
+    ([name, shape]) => requests.has(name) === isRequest && shape.enum === undefined
+  )
+  const names = shown.map(([name]) => name)
+  const isChoice = (name: string) => ownRows(name, isRequest).length === 0
+  // The shapes of a choice are rows of it.
+  const chosen = new Set(
+    shown
+      .filter(([name]) => isChoice(name))
+      .flatMap(([name, shape]) => choicesOf(name, shape).map(({ title }) => title!))
+  )
+  return shown
+    .filter(([name]) => !chosen.has(name))
     .map(([name, shape]) => {
-      const members = shape.anyOf ?? [shape]
-      const others = members.filter(({ title }) => title !== name && shapes.has(title ?? ''))
-      const rows = members
-        .filter(member => !others.includes(member))
-        .flatMap(member => fieldRows(member, '', isRequest))
-      const choice = others.map(({ title }) => linkTo(title!)).join(', ')
+      const rows = ownRows(name, isRequest)
+      const base = baseOf(name, rows, names, isRequest)
+      const inBase = new Set(base === undefined ? [] : ownRows(base, isRequest).map(row => row.join()))
+      const rest = rows.filter(row => !inBase.has(row.join()))
+      const choices = choicesOf(name, shape)
       return [
         `### ${name}`,
         ...(shape.description === undefined ? [] : [wrappedProse(shape.description)]),
-        ...(rows.length > 0 ? [tableText([head, ...rows])] : []),
-        ...(choice === '' ? [] : [wrappedProse(`${rows.length > 0 ? 'Or' : 'One of'}: ${choice}.`)])
+        ...(base === undefined ? [] : [`The fields of ${linkTo(base)}, and:`]),
+        ...(rest.length > 0 ? [tableText([head, ...rest])] : []),
+        ...(isChoice(name) ? choiceTables(choices, head, isRequest) : []),
+        ...(rest.length > 0 && choices.length > 0
+          ? [`Or: ${choices.map(({ title }) => linkTo(title!)).join(', ')}.`]
+          : [])
       ].join('\n\n')
     })
     .join('\n\n')
@@ -369,7 +390,7 @@ function languageTable(): string[][] {
 
 /** The statuses that any call may be refused with, and their codes. */
 function anywhereTable(): string[][] {
-  const others = new Set(Object.values(particular).flat())
+  const others = new Set(contract.flatMap(codesOf))
   const rows = anywhere.map(status => {
     const codes = Object.entries(problems).filter(
       ([name, problem]) => problem.status === status && !others.has(name as Code)

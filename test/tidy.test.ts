@@ -8,8 +8,8 @@ import t from 'tap'
 import typescript from 'typescript'
 import { startArguments } from '../bench/startCommand.ts'
 import { tableNames, withTables } from '../docs/tables.ts'
-import { codes } from '../src/core/errors.ts'
 import { describeApi } from '../src/fronts/rest/docs.ts'
+import { problems } from '../src/fronts/rest/problems.ts'
 import { clientLimits, clientTypes, pythonLimits } from '../src/fronts/rest/clientTypes.ts'
 import { goTypes } from '../src/fronts/rest/goTypes.ts'
 
@@ -103,9 +103,18 @@ t.test('the ledger has one writer', async t => {
   t.strictSame(writers, ['src/store/ledger.ts'])
 })
 
-t.test('every error code is documented', async t => {
+t.test('every error code is documented, with its status and its title', async t => {
   const errors = await readFile('docs/errors.md', 'utf8')
-  t.strictSame([...errors.matchAll(/^## (\w+)$/gm)].map(([, code]) => code).sort(), [...codes].sort())
+  const documented = [...errors.matchAll(/^## (\w+)\n\n\*\*(\d+)\*\* · ([^]*?)\.\n\n/gm)]
+  t.strictSame(
+    Object.fromEntries(
+      documented.map(([, code, status, title]) => [
+        code,
+        { status: Number(status), title: title!.replaceAll('\n', ' ') }
+      ])
+    ),
+    problems
+  )
 })
 
 t.test('openapi/openapi.json and the types of clients are what the routes and schemas make', async t => {

@@ -110,7 +110,7 @@ export const apiKeyOperations = operations({
         'The key works on every replica within two seconds. Once a key exists, every call needs one. ' +
         'So the first key must have the right `admin`.',
       body: KeyRequest,
-      response: { 201: KeyMade, ...problemResponses(400, 409, 415) }
+      response: { 201: KeyMade, ...problemResponses(400, 'adminKeyFirst', 'tooManyKeys', 415) }
     }
   },
   listKeys: {
@@ -135,7 +135,7 @@ export const apiKeyOperations = operations({
         'The only key with the right `admin` keeps it.',
       params: KeyParams,
       body: KeyChange,
-      response: { 200: KeyInfo, ...problemResponses(400, 404, 409, 415) }
+      response: { 200: KeyInfo, ...problemResponses(400, 'keyNotFound', 'adminKeyFirst', 415) }
     }
   },
   revokeKey: {
@@ -152,7 +152,7 @@ export const apiKeyOperations = operations({
       response: {
         200: KeptSchedules,
         204: nothing('It is revoked, and owns no schedule.'),
-        ...problemResponses(400, 404)
+        ...problemResponses(400, 'keyNotFound')
       }
     }
   }

@@ -99,7 +99,7 @@ export function bulkOperation(action: PlainBulkAction) {
         body: Type.Unsafe<BulkRequest>(request),
         response: {
           200: Type.Unsafe<BulkAnswer>(answer),
-          ...problemResponses(400, 404, 413, 415)
+          ...problemResponses(400, 'queueNotFound', 413, 415)
         }
       }
     }

@@ -63,7 +63,7 @@ export const consumerOperations = operations({
         `about ${written(consumerAttemptsMax)} of their attempts on this queue, ` +
         `and the history of the newest messages, up to ${written(consumerHistoryMax)} attempts.`,
       params: QueueParams,
-      response: { 200: Consumers, ...problemResponses(400, 404) }
+      response: { 200: Consumers, ...problemResponses(400, 'queueNotFound') }
     }
   }
 })

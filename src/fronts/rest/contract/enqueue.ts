@@ -136,7 +136,16 @@ export const enqueueOperations = operations({
       response: {
         200: EnqueueAnswer,
         201: EnqueueAnswer,
-        ...problemResponses(400, 404, 409, 413, 415, 422)
+        ...problemResponses(
+          400,
+          'queueNotFound',
+          'uniqueGroup',
+          'queueFull',
+          'tooManyQueues',
+          413,
+          415,
+          'idempotencyMismatch'
+        )
       }
     }
   }

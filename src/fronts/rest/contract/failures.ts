@@ -85,7 +85,7 @@ export const failureOperations = operations({
         `It examines at most ${examinedMax} messages in each state, for at most ${countSecondsMax} seconds.`,
       params: QueueParams,
       querystring: FailuresQuery,
-      response: { 200: Failures, ...problemResponses(400, 404) }
+      response: { 200: Failures, ...problemResponses(400, 'queueNotFound') }
     }
   }
 })

@@ -67,7 +67,7 @@ export const groupOperations = operations({
         'be short, or empty, and have a cursor.',
       params: QueueParams,
       querystring: GroupsQuery,
-      response: { 200: GroupList, ...problemResponses(400, 404) }
+      response: { 200: GroupList, ...problemResponses(400, 'queueNotFound') }
     }
   }
 })

@@ -170,7 +170,17 @@ export const leaseOperations = operations({
           content: { 'application/json': { schema: Leased } }
         },
         204: nothing('With an Accept that does not take JSON: no message came in time.'),
-        ...problemResponses(400, 404, 409, 413, 415, 422)
+        ...problemResponses(
+          400,
+          'queueNotFound',
+          'uniqueGroup',
+          'queueFull',
+          'tooManyQueues',
+          'tooManyWaiting',
+          413,
+          415,
+          'idempotencyMismatch'
+        )
       } as object as { 200: typeof Leased }
     }
   }

@@ -232,7 +232,7 @@ export const messageOperations = operations({
         'So a page of a rare state or with a filter may be short, or empty, and still have a cursor.',
       params: QueueParams,
       querystring: BrowseQuery,
-      response: { 200: MessagePage, ...problemResponses(400, 404) }
+      response: { 200: MessagePage, ...problemResponses(400, 'queueNotFound') }
     }
   },
   getMessage: {
@@ -248,7 +248,10 @@ export const messageOperations = operations({
         'A message that is gone is 404.',
       params: MessageParams,
       querystring: WaitQuery,
-      response: { 200: MessageDetail, ...problemResponses(400, 404, 409) }
+      response: {
+        200: MessageDetail,
+        ...problemResponses(400, 'queueNotFound', 'messageNotFound', 'ackedNotKept', 'tooManyWaiting')
+      }
     }
   },
   explainMessage: {
@@ -261,7 +264,7 @@ export const messageOperations = operations({
         'Says what it waits for: a pause, a limit, consumers that have not asked for a minute, a delay, ' +
         'or the messages before it. Or who holds it, or why it is dead.',
       params: MessageParams,
-      response: { 200: Explanation, ...problemResponses(400, 404) }
+      response: { 200: Explanation, ...problemResponses(400, 'queueNotFound', 'messageNotFound') }
     }
   },
   cancelMessage: {
@@ -274,7 +277,10 @@ export const messageOperations = operations({
         'Removes a message in any state but leased. While a worker holds it, the answer is 409 ' +
         '`messageLeased`. A repeat is 404, because the message is gone.',
       params: MessageParams,
-      response: { 204: nothing('It is removed.'), ...problemResponses(400, 404, 409) }
+      response: {
+        204: nothing('It is removed.'),
+        ...problemResponses(400, 'queueNotFound', 'messageNotFound', 'messageLeased')
+      }
     }
   }
 })

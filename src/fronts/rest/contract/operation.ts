@@ -1,5 +1,7 @@
 /** An operation of the contract: where it is, who may call it, what it takes and answers. */
 import type { FastifyContextConfig, FastifyRequest, FastifySchema } from 'fastify'
+import type { Code } from '../../../core/errors.ts'
+import { problems } from '../problems.ts'
 
 export interface Operation {
   method: 'GET' | 'POST' | 'PUT' | 'DELETE'
@@ -53,15 +55,19 @@ const reasons: Record<number, string> = {
 /** What every operation that may need a key can be refused with. Its key may have a rate. */
 const always = [401, 403, 429, 503]
 
-/** The refusals an operation can answer with, and those that every operation can. */
-export function problemResponses(...statuses: number[]): Record<number, object> {
+/**
+ * The refusals an operation can answer with, and those that every operation can. A code is one that
+ * only some operations are refused with. A status stands for its other codes.
+ */
+export function problemResponses(...refusals: (number | Code)[]): Record<number, object> {
+  const codes = refusals.filter(refusal => typeof refusal === 'string')
+  const statuses = refusals.map(refusal => (typeof refusal === 'string' ? problems[refusal].status : refusal))
+  const content = { 'application/problem+json': { schema: { $ref: 'Problem#' } } }
   return Object.fromEntries(
-    [...new Set([...statuses, ...always])].sort().map(status => [
-      status,
-      {
-        description: reasons[status],
-        content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } }
-      }
-    ])
+    [...new Set([...statuses, ...always])].sort().map(status => {
+      const own = codes.filter(code => problems[code].status === status)
+      const named = own.length > 0 ? ` Codes of this call: ${own.map(code => `\`${code}\``).join(', ')}.` : ''
+      return [status, { description: `${reasons[status]}${named}`, 'x-codes': own, content }]
+    })
   )
 }

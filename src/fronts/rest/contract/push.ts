@@ -136,7 +136,11 @@ export const pushOperations = operations({
         'is none. The answer that makes the push shows its secret.',
       params: QueueParams,
       body: PushChange,
-      response: { 200: PushAnswer, 201: PushAnswer, ...problemResponses(400, 404, 413, 415) }
+      response: {
+        200: PushAnswer,
+        201: PushAnswer,
+        ...problemResponses(400, 'queueNotFound', 'tooManyPushes', 'tooManyQueues', 413, 415)
+      }
     }
   },
   getPush: {
@@ -147,7 +151,7 @@ export const pushOperations = operations({
       summary: 'Look at the push of a queue',
       description: 'Its settings, whether it is slowed down, and the last deliveries of this replica.',
       params: QueueParams,
-      response: { 200: PushReport, ...problemResponses(400, 404) }
+      response: { 200: PushReport, ...problemResponses(400, 'queueNotFound', 'pushNotFound') }
     }
   },
   testPush: {
@@ -160,7 +164,7 @@ export const pushOperations = operations({
         'Sends `{"test": true, "queue": …}`, signed like a message, and answers what came of it. ' +
         'No message is touched.',
       params: QueueParams,
-      response: { 200: PushTest, ...problemResponses(400, 404) }
+      response: { 200: PushTest, ...problemResponses(400, 'queueNotFound', 'pushNotFound') }
     }
   },
   rotatePush: {
@@ -173,7 +177,7 @@ export const pushOperations = operations({
         `The old secret signs too for ${pushRotationSeconds / 3600} hours, so that the endpoint can take ` +
         'the new one meanwhile. A second call in that time ends the oldest secret at once.',
       params: QueueParams,
-      response: { 200: PushRotated, ...problemResponses(400, 404) }
+      response: { 200: PushRotated, ...problemResponses(400, 'queueNotFound', 'pushNotFound') }
     }
   },
   deletePush: {
@@ -184,7 +188,10 @@ export const pushOperations = operations({
       summary: 'Stop delivering a queue',
       description: 'Requests under way end as they would. The messages stay.',
       params: QueueParams,
-      response: { 204: nothing('There is no push, or there was none.'), ...problemResponses(400, 404) }
+      response: {
+        204: nothing('There is no push, or there was none.'),
+        ...problemResponses(400, 'queueNotFound')
+      }
     }
   }
 })

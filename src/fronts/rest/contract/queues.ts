@@ -169,7 +169,11 @@ export const queueOperations = operations({
         'To set `deadLetterQueue` takes a key that may enqueue there.',
       params: QueueParams,
       body: SettingsChange,
-      response: { 200: QueueReport, 201: QueueReport, ...problemResponses(400, 404, 409, 413, 415) }
+      response: {
+        200: QueueReport,
+        201: QueueReport,
+        ...problemResponses(400, 'queueNotFound', 'queueNotEmpty', 'tooManyQueues', 413, 415)
+      }
     }
   },
   listQueues: {
@@ -191,7 +195,7 @@ export const queueOperations = operations({
       summary: 'Look at a queue',
       description: 'The settings, and how many messages are in each state.',
       params: QueueParams,
-      response: { 200: QueueReport, ...problemResponses(400, 404) }
+      response: { 200: QueueReport, ...problemResponses(400, 'queueNotFound') }
     }
   },
   getSeries: {
@@ -204,7 +208,7 @@ export const queueOperations = operations({
         'Counts, rates, waiting and working times in steps of half a minute, over all replicas. ' +
         'The last step is the last that has ended.',
       params: QueueParams,
-      response: { 200: Series, ...problemResponses(400, 404) }
+      response: { 200: Series, ...problemResponses(400, 'queueNotFound') }
     }
   },
   deleteQueue: {
@@ -218,7 +222,10 @@ export const queueOperations = operations({
         'their next firing makes the queue anew.',
       params: QueueParams,
       querystring: DeleteQueueQuery,
-      response: { 204: nothing('It is removed, or was not there.'), ...problemResponses(400, 409) }
+      response: {
+        204: nothing('It is removed, or was not there.'),
+        ...problemResponses(400, 'queueNotEmpty')
+      }
     }
   }
 })

@@ -82,7 +82,7 @@ export const redriveOperations = operations({
       response: {
         200: Type.Unsafe<BulkAnswer>(RedriveAnswer),
         202: TaskStarted,
-        ...problemResponses(400, 404, 409, 413, 415)
+        ...problemResponses(400, 'queueNotFound', 'redriveRunning', 413, 415)
       }
     }
   },
@@ -94,7 +94,7 @@ export const redriveOperations = operations({
       summary: 'List redrives with a rate',
       description: 'How far each redrive has come. Redrives that have ended are shown for a week.',
       params: QueueParams,
-      response: { 200: RedriveList, ...problemResponses(400, 404) }
+      response: { 200: RedriveList, ...problemResponses(400, 'queueNotFound') }
     }
   },
   stopRedrive: {
@@ -105,7 +105,10 @@ export const redriveOperations = operations({
       summary: 'Stop a redrive',
       description: 'Messages already redriven stay ready, and the others stay here. Safe to send twice.',
       params: TaskParams,
-      response: { 204: nothing('It does not run any more.'), ...problemResponses(400, 404) }
+      response: {
+        204: nothing('It does not run any more.'),
+        ...problemResponses(400, 'queueNotFound', 'redriveNotFound')
+      }
     }
   }
 })

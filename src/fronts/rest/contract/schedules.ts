@@ -140,7 +140,11 @@ export const scheduleOperations = operations({
         'So a key learns of no other names whether they are taken.',
       params: ScheduleParams,
       body: ScheduleChange,
-      response: { 200: Schedule, 201: Schedule, ...problemResponses(400, 404, 413, 415) }
+      response: {
+        200: Schedule,
+        201: Schedule,
+        ...problemResponses(400, 'scheduleNotFound', 'queueNotFound', 'tooManySchedules', 413, 415)
+      }
     }
   },
   listSchedules: {
@@ -162,7 +166,7 @@ export const scheduleOperations = operations({
       summary: 'Look at a schedule',
       description: `The schedule, with its next ${nextRunsMax} times and the result of its last firing.`,
       params: ScheduleParams,
-      response: { 200: Schedule, ...problemResponses(400, 404) }
+      response: { 200: Schedule, ...problemResponses(400, 'scheduleNotFound') }
     }
   },
   runSchedule: {
@@ -178,7 +182,19 @@ export const scheduleOperations = operations({
       params: ScheduleParams,
       headers: EnqueueHeaders,
       body: RunRequest,
-      response: { 200: Enqueued, 201: Enqueued, ...problemResponses(400, 404, 413, 415, 422) }
+      response: {
+        200: Enqueued,
+        201: Enqueued,
+        ...problemResponses(
+          400,
+          'scheduleNotFound',
+          'queueFull',
+          'tooManyQueues',
+          413,
+          415,
+          'idempotencyMismatch'
+        )
+      }
     }
   },
   deleteSchedule: {
@@ -189,7 +205,7 @@ export const scheduleOperations = operations({
       summary: 'Delete a schedule',
       description: 'Messages already in the queue stay. The key needs the right manage on the queue.',
       params: ScheduleParams,
-      response: { 204: nothing('It is removed.'), ...problemResponses(400, 404) }
+      response: { 204: nothing('It is removed.'), ...problemResponses(400, 'scheduleNotFound') }
     }
   }
 })

@@ -154,7 +154,8 @@ export const Settle = {
     description:
       'Sets the end of the lease to `leaseSeconds` from now. ' +
       'After a 409 (`leaseLost` or `gone`), stop working on the message.',
-    example: { leaseSeconds: 60 }
+    example: { leaseSeconds: 60 },
+    refusals: ['gone']
   },
   ack: {
     one: Ack,
@@ -166,7 +167,8 @@ export const Settle = {
       'next messages, in the same commit. Send acks with either of them in the list `acks`. If a message ' +
       'of a `then` is refused, the whole call is refused, and nothing is acked. The key needs the right ' +
       'enqueue on each queue of a `then`.',
-    example: {}
+    example: {},
+    refusals: ['uniqueGroup', 'queueFull', 'tooManyQueues', 'idempotencyMismatch']
   },
   fail: {
     one: Failure,
@@ -177,7 +179,8 @@ export const Settle = {
       "The message is retried after the queue's delay for this attempt, or after `delaySeconds`. " +
       'After the last attempt, or with `dead`, the message is dead. It stays in the queue, ' +
       'or moves to the dead-letter queue.',
-    example: { reason: 'the mail server said no' }
+    example: { reason: 'the mail server said no' },
+    refusals: []
   },
   release: {
     one: Receipt,
@@ -185,7 +188,8 @@ export const Settle = {
     list: 'receipts',
     summary: 'Release: give the message back',
     description: 'The message is ready again at once, and the attempt does not count.',
-    example: {}
+    example: {},
+    refusals: []
   }
 } as const satisfies Record<SettleVerb, object>
 
@@ -195,7 +199,7 @@ export const SettleAnswer = Type.Union([Outcome, Type.Object({ outcomes: Type.Ar
 
 /** The operation of one settling verb. Its body is one receipt or a list of them. */
 export function settleOperation(verb: SettleVerb) {
-  const { one, many, list, summary, description, example } = Settle[verb]
+  const { one, many, list, summary, description, example, refusals } = Settle[verb]
   return operations({
     [verb]: {
       method: 'POST',
@@ -220,7 +224,7 @@ export function settleOperation(verb: SettleVerb) {
         },
         response: {
           200: SettleAnswer,
-          ...problemResponses(400, 404, 409, 413, 415, ...(verb === 'ack' ? [422] : []))
+          ...problemResponses(400, 'queueNotFound', 'leaseLost', 413, 415, ...refusals)
         }
       }
     }

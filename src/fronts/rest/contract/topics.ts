@@ -137,7 +137,7 @@ export const topicOperations = operations({
       response: {
         200: PublishAnswer,
         201: PublishAnswer,
-        ...problemResponses(400, 404, 409, 413, 415, 422)
+        ...problemResponses(400, 'topicNotFound', 'uniqueGroup', 'queueFull', 413, 415, 'idempotencyMismatch')
       }
     }
   },
@@ -156,7 +156,15 @@ export const topicOperations = operations({
       response: {
         200: SubscriptionAnswer,
         201: SubscriptionAnswer,
-        ...problemResponses(400, 404, 413, 415)
+        ...problemResponses(
+          400,
+          'topicNotFound',
+          'queueNotFound',
+          'tooManySubscriptions',
+          'tooManyQueues',
+          413,
+          415
+        )
       }
     }
   },
@@ -168,7 +176,10 @@ export const topicOperations = operations({
       summary: 'End a subscription',
       description: 'Copies that are already in the queue stay.',
       params: SubscriptionParams,
-      response: { 204: nothing('It is ended, or was not there.'), ...problemResponses(400, 404) }
+      response: {
+        204: nothing('It is ended, or was not there.'),
+        ...problemResponses(400, 'topicNotFound', 'queueNotFound')
+      }
     }
   },
   listTopics: {
@@ -190,7 +201,7 @@ export const topicOperations = operations({
       summary: 'Look at a topic',
       description: 'The subscriptions of the topic. A topic exists while it has one.',
       params: TopicParams,
-      response: { 200: Topic, ...problemResponses(400, 404) }
+      response: { 200: Topic, ...problemResponses(400, 'topicNotFound') }
     }
   },
   deleteTopic: {
@@ -203,7 +214,10 @@ export const topicOperations = operations({
         'Ends all subscriptions of the topic. The key needs the right `manage` on each of their queues. ' +
         'The queues and their messages stay.',
       params: TopicParams,
-      response: { 204: nothing('It is deleted, or was not there.'), ...problemResponses(400, 404) }
+      response: {
+        204: nothing('It is deleted, or was not there.'),
+        ...problemResponses(400, 'topicNotFound')
+      }
     }
   }
 })
