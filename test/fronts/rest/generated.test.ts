@@ -48,7 +48,6 @@ const ownCodes = new Map(
     Object.values(schema.response as object).flatMap(answer => answer['x-codes'] ?? [])
   ])
 )
-const namedCodes = new Set([...ownCodes.values()].flat())
 /** Statuses that every route may answer with. */
 const everywhere = ['400', '405', '408', '413', '415', '431']
 
@@ -224,8 +223,11 @@ function requestsOf(paths: Record<string, Record<string, Operation>>): fc.Arbitr
   })
 }
 
-const isAllowedCode = (code: Code, { operationId }: Operation) =>
-  codes.includes(code) && (!namedCodes.has(code) || ownCodes.get(operationId)!.includes(code))
+/** Statuses whose codes each operation names. Other codes may come from any. */
+const named = [404, 409, 422]
+
+const isAllowedCode = (code: Code, status: number, { operationId }: Operation) =>
+  named.includes(status) ? ownCodes.get(operationId)!.includes(code) : codes.includes(code)
 
 t.test('every generated request gets an answer that the OpenAPI document allows', async t => {
   const holdfast = await service(t, { env: { HOLDFAST_AUTH: 'off' } })
@@ -238,7 +240,7 @@ t.test('every generated request gets an answer that the OpenAPI document allows'
     const isError = status >= 400
     const isProblem =
       answered.get('content-type')?.startsWith('application/problem+json') &&
-      isAllowedCode(JSON.parse(text).code, operation)
+      isAllowedCode(JSON.parse(text).code, status, operation)
     const isAllowed = operation.responses[status] !== undefined || everywhere.includes(String(status))
     if (status !== 500 && (!isError || isProblem) && isAllowed) return
     wrong.push(
