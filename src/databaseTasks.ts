@@ -21,7 +21,8 @@ import {
   type Stray
 } from './store/verbs/placement.ts'
 import { putQueue } from './store/verbs/putQueue.ts'
-import { removeEmptyQueue, reportQueue } from './store/verbs/queues.ts'
+import { reportQueue } from './store/verbs/queueReports.ts'
+import { removeEmptyQueue } from './store/verbs/queues.ts'
 
 export type { Facts }
 

@@ -72,3 +72,11 @@ export const unfolded = (columns: string[], queueId: string) => sql`
     from holdfast.ledger l
     where l.queue_id = ${queueId}
   ) t`
+
+/** A number for each name, from what the database answers as text. */
+export function countsOf<K extends string>(
+  names: readonly K[],
+  countOf: (name: K) => string | number
+): Record<K, number> {
+  return Object.fromEntries(names.map(name => [name, Number(countOf(name))])) as Record<K, number>
+}

@@ -12,6 +12,7 @@ import { cancelVerbs } from './verbs/cancel.ts'
 import { consumerVerbs } from './verbs/consumers.ts'
 import { groupVerbs } from './verbs/groups.ts'
 import { enqueueVerbs } from './verbs/enqueueUnique.ts'
+import { depthVerbs } from './verbs/depths.ts'
 import { explainVerbs } from './verbs/explain.ts'
 import { failureVerbs } from './verbs/failures.ts'
 import { firingVerbs } from './verbs/firings.ts'
@@ -20,6 +21,7 @@ import { leaseVerbs } from './verbs/lease.ts'
 import { isLeaseKeyTaken, leaseKeyVerbs } from './verbs/leaseKeys.ts'
 import { putQueue } from './verbs/putQueue.ts'
 import { pushVerbs } from './verbs/pushes.ts'
+import { queueReportVerbs } from './verbs/queueReports.ts'
 import { queueVerbs } from './verbs/queues.ts'
 import { redriveVerbs } from './verbs/redrive.ts'
 import { redriveTaskVerbs } from './verbs/redriveTasks.ts'
@@ -54,6 +56,8 @@ const sessionVerbs = (scanHints: ScanHints): SessionVerbs => ({
   ...groupVerbs,
   ...explainVerbs,
   ...queueVerbs,
+  ...queueReportVerbs,
+  ...depthVerbs,
   ...autoQueueVerbs,
   ...scheduleVerbs,
   ...firingVerbs,

@@ -21,6 +21,7 @@ import { cancel } from '../../src/store/verbs/cancel.ts'
 import { redrive } from '../../src/store/verbs/redrive.ts'
 import * as messages from '../support/messages.ts'
 import { putQueue } from '../../src/store/verbs/putQueue.ts'
+import { reportQueue } from '../../src/store/verbs/queueReports.ts'
 import * as queueVerbs from '../../src/store/verbs/queues.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { noSiblings } from '../../src/core/engine/siblings.ts'
@@ -28,7 +29,7 @@ import { openShares } from '../../src/core/engine/shares.ts'
 import { shareOf, tester } from '../support/callers.ts'
 
 export const bulk = { ...bulkActions, cancel }
-export const queues = { ...queueVerbs, putQueue }
+export const queues = { ...queueVerbs, putQueue, reportQueue }
 export { messages, redrive, type Database, type Session, type Statement }
 
 export const { url } = await freshDatabase(t)

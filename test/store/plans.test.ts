@@ -19,6 +19,7 @@ import { completionVerbs } from '../../src/store/verbs/complete.ts'
 import * as messages from '../support/messages.ts'
 import { enqueue as enqueueUnique } from '../../src/store/verbs/enqueueUnique.ts'
 import { putQueue } from '../../src/store/verbs/putQueue.ts'
+import * as queueReports from '../../src/store/verbs/queueReports.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
 import * as series from '../../src/store/verbs/series.ts'
 import { plainMode } from '../../src/core/rows.ts'
@@ -244,8 +245,12 @@ t.test('reports on a queue touch no more pages when the queue is long', async t 
       [queueId]
     )) as [{ id: string }]
     for (let time = 0; time < 3; time++) {
-      t.ok((await queues.reportQueue(session, name))!.oldestReadySeconds! > 0)
-      await queues.listQueues(session, { after: '', limit: 10, scope: { names: [name], prefixes: [] } }, null)
+      t.ok((await queueReports.reportQueue(session, name))!.oldestReadySeconds! > 0)
+      await queueReports.listQueues(
+        session,
+        { after: '', limit: 10, scope: { names: [name], prefixes: [] } },
+        null
+      )
       t.strictSame((await explain.circumstancesOf(session, queueId, id))!.ahead, { count: 400, all: true })
       await series.readSeries(session, queueId)
       await series.readSparks(session, [name])

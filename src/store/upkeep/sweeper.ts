@@ -6,17 +6,8 @@ import type { Digits } from '../../core/message.ts'
 import type { Database } from '../database.ts'
 import type { Statement } from '../statement.ts'
 import { resumeLines } from './resume.ts'
-import {
-  expire,
-  expireParked,
-  exposeDue,
-  fold,
-  leaseRowsMax,
-  messagesMax,
-  nextDue,
-  sweepLeases,
-  type SweptQueue
-} from './sweeps.ts'
+import { leaseRowsMax, sweepLeases } from './sweepLeases.ts'
+import { expire, expireParked, exposeDue, fold, messagesMax, nextDue, type SweptQueue } from './sweeps.ts'
 import { withReady } from './waited.ts'
 
 /** A running sweeper. */

@@ -3,7 +3,7 @@ import { overviewQueuesMax } from '../../core/limits.ts'
 import { overviewTotals, states, type OverviewRow } from '../../core/counters.ts'
 import { folded, totalColumn } from '../ledger.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { oldestReadyAt } from './queues.ts'
+import { oldestReadyAt } from './queueReports.ts'
 
 const columns = [...states, ...overviewTotals.map(totalColumn)]
 

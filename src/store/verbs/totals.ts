@@ -1,9 +1,8 @@
 /** The counts and totals of queues, for metrics. */
 import { states, totalNames, type QueueTotals, type State, type Total } from '../../core/counters.ts'
 import { metricsQueuesMax } from '../../core/limits.ts'
-import { folded, totalColumn } from '../ledger.ts'
+import { countsOf, folded, totalColumn } from '../ledger.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { countsOf } from './queues.ts'
 
 /** A queue whose counts have changed so lately is active, even if it is empty now. */
 const activeSeconds = 3600
