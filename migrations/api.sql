@@ -361,6 +361,67 @@ exception
 end
 $$;
 
+-- Puts the content of a message into the one that holds its unique key, and tells those who wait. The
+-- caller has locked the holder, and its line where it is parked. The old receipt is good no more.
+create or replace function holdfast.replace_message (
+  holder holdfast.messages,
+  message holdfast.messages
+) returns void
+language plpgsql as $$
+declare
+  turn record;
+begin
+  -- A delayed message has no turn.
+  if holder.turn_rank is not null and message.visible_at is not null then
+    holder.position := null;
+  end if;
+  -- A message that becomes ready by this goes behind those that are ready.
+  if holder.visible_at is not null and message.visible_at is null then
+    holder.ready_at := statement_timestamp();
+    if holder.position is not null then
+      holder.position := nextval('holdfast.positions');
+    end if;
+  end if;
+  update holdfast.messages m
+  set
+    fence = m.fence + 1,
+    body = message.body,
+    body_bytes = null,
+    content_type = null,
+    headers = message.headers,
+    marks = message.marks,
+    rank = case when m.turn_rank is null then message.rank | (m.rank & 1) else m.rank end,
+    turn_rank = message.turn_rank | (m.turn_rank & 1),
+    max_attempts = message.max_attempts,
+    visible_at = message.visible_at,
+    expires_at = message.expires_at,
+    kept_from = case
+      when message.expires_at is null then m.kept_from
+      else statement_timestamp()
+    end,
+    unique_until_leased = message.unique_until_leased,
+    position = holder.position,
+    ready_at = holder.ready_at
+  where m.queue_id = message.queue_id
+    and m.id = holder.id;
+  -- The counts, the turn of its line, and those who wait.
+  if (holder.visible_at is null) <> (message.visible_at is null) then
+    insert into holdfast.ledger (queue_id, ready, delayed)
+    values (
+      message.queue_id,
+      case when message.visible_at is null then 1 else -1 end,
+      case when message.visible_at is null then -1 else 1 end
+    );
+  end if;
+  if holder.turn_rank is not null then
+    select * into turn
+    from holdfast.take_turns(message.queue_id, array[holder.line]);
+    holder.position := coalesce(turn.position, holder.position);
+  end if;
+  perform holdfast.notify_stored(message.queue_id, holder.position, message.visible_at);
+end
+$$;
+
 /*
  What becomes of a message whose unique key another one may hold. Answers the id of that message: it
  stays as it is, or it is replaced by the new one. Answers null where nobody holds the key. Raises:
@@ -374,7 +435,6 @@ create or replace function holdfast.meet_unique (
 language plpgsql as $$
 declare
   holder holdfast.messages;
-  turn record;
 begin
   loop
     select * into holder
@@ -382,6 +442,8 @@ begin
     where m.queue_id = message.queue_id
       and m.unique_key = message.unique_key
       and m.dead_at is null;
+
+    -- A holder past its time to live holds the key no more.
     if holder.leased_until is null and holder.expires_at <= statement_timestamp() then
       update holdfast.messages m
       set unique_key = null
@@ -390,9 +452,13 @@ begin
         and m.leased_until is null
         and m.expires_at <= statement_timestamp();
       continue;
-    elsif holder.id is null or holder.leased_until is not null or not replaces then
+    end if;
+
+    -- Nobody holds the key, or its holder stays as it is.
+    if holder.id is null or holder.leased_until is not null or not replaces then
       return holder.id;
-    elsif keeps_group and message.marks->>'group' is distinct from holder.marks->>'group' then
+    end if;
+    if keeps_group and message.marks->>'group' is distinct from holder.marks->>'group' then
       raise exception
         'uniqueGroup: the message that holds this unique key has another group; nothing was stored'
         using errcode = 'HF007';
@@ -418,51 +484,7 @@ begin
       end if;
       continue;
     end if;
-    if holder.turn_rank is not null and message.visible_at is not null then
-      holder.position := null;
-    end if;
-    if holder.visible_at is not null and message.visible_at is null then
-      holder.ready_at := statement_timestamp();
-      if holder.position is not null then
-        holder.position := nextval('holdfast.positions');
-      end if;
-    end if;
-    update holdfast.messages m
-    set
-      fence = m.fence + 1,
-      body = message.body,
-      body_bytes = null,
-      content_type = null,
-      headers = message.headers,
-      marks = message.marks,
-      rank = case when m.turn_rank is null then message.rank | (m.rank & 1) else m.rank end,
-      turn_rank = message.turn_rank | (m.turn_rank & 1),
-      max_attempts = message.max_attempts,
-      visible_at = message.visible_at,
-      expires_at = message.expires_at,
-      kept_from = case
-        when message.expires_at is null then m.kept_from
-        else statement_timestamp()
-      end,
-      unique_until_leased = message.unique_until_leased,
-      position = holder.position,
-      ready_at = holder.ready_at
-    where m.queue_id = message.queue_id
-      and m.id = holder.id;
-    if (holder.visible_at is null) <> (message.visible_at is null) then
-      insert into holdfast.ledger (queue_id, ready, delayed)
-      values (
-        message.queue_id,
-        case when message.visible_at is null then 1 else -1 end,
-        case when message.visible_at is null then -1 else 1 end
-      );
-    end if;
-    if holder.turn_rank is not null then
-      select * into turn
-      from holdfast.take_turns(message.queue_id, array[holder.line]);
-      holder.position := coalesce(turn.position, holder.position);
-    end if;
-    perform holdfast.notify_stored(message.queue_id, holder.position, message.visible_at);
+    perform holdfast.replace_message(holder, message);
     return holder.id;
   end loop;
 end
@@ -653,6 +675,8 @@ $$;
    HF006 queueFull            the queue holds as many messages as its maxDepth allows
    HF007 uniqueGroup          the message to replace has another group, and the queue has an order
    HF008 wrongCell            the queue belongs to another cell
+
+ It is one function with numbered steps. Two functions for steps 2 and 5 made each call 8 % slower.
 */
 create or replace function holdfast.enqueue (
   queue text,
@@ -681,6 +705,7 @@ declare
   made_id integer;
   known_id bigint;
 begin
+  -- 1. Refuses what the call over HTTP would refuse.
   fault := case
     when queue is null or queue !~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$'
       then 'the queue must be a name of 1 to 80 of A-Z a-z 0-9 _ . -'
@@ -698,7 +723,8 @@ begin
     raise exception 'invalidRequest: %', fault using errcode = 'HF004';
   end if;
 
-  -- The settings stay as they are while this transaction lasts: a change of the order waits for it.
+  -- 2. Finds or makes the queue. Its settings stay as they are while this transaction lasts, because a
+  -- change of the order waits for the lock.
   lock table holdfast.messages in row exclusive mode;
   insert into holdfast.queues (name)
   select queue
@@ -713,6 +739,8 @@ begin
   where q.name = queue;
   perform holdfast.keep_here(queue); -- it may be moving away
 
+  -- 3. Refuses what the settings of the queue do not allow. A message that meets the holder of its
+  -- unique key does not make the queue deeper.
   fault := case
     when target.ordering = 'none' then null
     when options ? 'priority' then 'priority cannot be given in a queue with an order'
@@ -753,14 +781,7 @@ begin
       using errcode = 'HF006';
   end if;
 
-  visible := coalesce(
-    (options->>'visibleAt')::timestamptz,
-    statement_timestamp() + make_interval(
-      secs => coalesce((options->>'delaySeconds')::float8, target.delay_seconds)
-    )
-  );
-  visible := case when visible > statement_timestamp() then visible end;
-
+  -- 4. Answers the message that the idempotency key stands for, or claims the key.
   if options ? 'idempotencyKey' then
     known_id := holdfast.claim_key(target, message_id, body::text, options, content_marks);
     if known_id <> message_id then
@@ -768,6 +789,14 @@ begin
     end if;
   end if;
 
+  -- 5. Makes the row.
+  visible := coalesce(
+    (options->>'visibleAt')::timestamptz,
+    statement_timestamp() + make_interval(
+      secs => coalesce((options->>'delaySeconds')::float8, target.delay_seconds)
+    )
+  );
+  visible := case when visible > statement_timestamp() then visible end;
   given_rank := coalesce((options->>'priority')::numeric::integer, 4) * 2;
   in_turns := target.takes_turns;
   message.id := message_id;
@@ -791,6 +820,8 @@ begin
   message.fence := 0;
   message.attempt := 0;
 
+  -- 6. Stores the row, at once or when the session that held its unique key is done with it. A key with a
+  -- holder ends here.
   loop
     if message.unique_key is not null then
       met_id := holdfast.meet_unique(
@@ -828,6 +859,7 @@ begin
     end if;
   end loop;
 
+  -- 7. Counts the message, lets its line take a turn, and wakes those who wait.
   insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
   values (target.id, (visible is null)::integer, (visible is not null)::integer, 1);
   if in_turns and visible is null then

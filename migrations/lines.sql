@@ -8,6 +8,10 @@
 -- of commits. A function like these sees what was committed while it waited for a lock, because each
 -- of its statements has a snapshot of its own. One statement alone would miss it.
 --
+-- Three functions look for the message that has the turn of its line: it has a turn_rank and a position,
+-- and is neither leased nor dead. They repeat this condition. A function for it would be inlined, but
+-- an enqueue to a queue with turns would then take 3 % longer.
+--
 -- In the queries, k is one of the lines given, l its row, r its rate, m a message, and q the queue.
 
 -- Locks these lines, and answers those that had no row. The first message of such a line may stand.
