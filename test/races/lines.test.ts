@@ -271,3 +271,32 @@ t.test('the order changes after each enqueue that began before, and before each 
   t.strictSame(await plain, [null], 'its settings are read again')
   t.strictSame(await rowsOf(other.id), [])
 })
+
+t.test(
+  'a change of the limits of very many groups counts as a standstill, and one of few does not',
+  async t => {
+    const ratePerGroup = { messages: 1, perSeconds: 1000 }
+    const q = await queue({ ratePerGroup })
+    const begins = { count: 0 }
+    const change = async (settings: object) => {
+      begins.count = 0
+      await queues.putQueue(poolA, q.name, settings, { maker: null, begin: () => begins.count++ })
+      return begins.count
+    }
+    const useRates = (from: number, to: number) =>
+      poolA.query(
+        `insert into holdfast.line_rates (queue_id, line, tokens, refilled_at, due_at)
+      select $1, 'g' || n, 0, now(), now() + interval '1 hour'
+      from generate_series($2::int, $3::int) n`,
+        [q.id, from, to]
+      )
+    await useRates(1, 1000)
+    t.equal(await change({ ratePerGroup: { messages: 2, perSeconds: 1000 } }), 0, '1,000 groups')
+    await useRates(1001, 1001)
+    t.equal(await change({ retentionSeconds: 1000 }), 0, 'another setting')
+    t.equal(await change({ maxLeasedPerGroup: 3 }), 1)
+    t.equal(await change({ ratePerGroup }), 1)
+    t.equal(await change({ ratePerGroup: null }), 1)
+    t.strictSame(await poolA.query('select from holdfast.line_rates where queue_id = $1', [q.id]), [])
+  }
+)
