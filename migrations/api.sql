@@ -3,7 +3,8 @@
 -- holdfast.enqueue and holdfast.ack are for applications that share the database. They run in the
 -- caller's own transaction, so a message and a row of the caller's are committed together or not at
 -- all. They set the search path: otherwise, whoever may make functions in a schema on the caller's path
--- could have them run with the caller's rights. See docs/sql.md.
+-- could have them run with the caller's rights. They set standard_conforming_strings too, because regular
+-- expressions depend on it. See docs/sql.md.
 
 -- A message's state, from the columns that make it. Inlined into the statements that use it.
 create or replace function holdfast.state_of (
@@ -149,18 +150,48 @@ end
 $$;
 
 /*
+ For a transaction that keeps one snapshot, as at repeatable read and serializable. The snapshot may be
+ older than the queue's settings, or than its deletion: then PostgreSQL raises a serialization failure.
+ It may also be older than what waits behind a message of a group, which an ack must see. So queues in
+ which groups wait are refused. It asks with the rights of its owner, because it locks the queue.
+*/
+create or replace function holdfast.check_snapshot (of_queue integer) returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp as $$
+declare
+  target holdfast.queues;
+begin
+  if current_setting('transaction_isolation') in ('read committed', 'read uncommitted') then
+    return;
+  end if;
+  select * into target
+  from holdfast.queues q
+  where q.id = of_queue
+  for share;
+  if target.ordering <> 'none' or target.takes_turns then
+    raise exception
+      'invalidRequest: the queue % has an order, turns or limits per group, '
+      'so the transaction must have the isolation level read committed',
+      target.name
+      using errcode = 'HF004';
+  end if;
+end
+$$;
+
+/*
  Acks a leased message in the caller's transaction: it is removed if, and only if, the caller's own
  writes are committed. Unless it removes the message itself, it raises one of these errors, which
  undoes the caller's writes too:
    HF001 leaseLost       the message has been leased again since
    HF002 gone            it was acked or purged, or has expired
    HF003 invalidReceipt  the receipt cannot be read
-   HF004 invalidRequest  the result is larger than 65536 bytes
+   HF004 invalidRequest  the result is larger than 65536 bytes, or see holdfast.check_snapshot
  The result, JSON text, is kept with the message where the queue keeps acked messages.
 */
 create or replace function holdfast.ack (receipt text, result json) returns void
 language plpgsql
-set search_path = pg_catalog, pg_temp as $$
+set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on as $$
 declare
   part text[] := regexp_match(
     receipt,
@@ -180,11 +211,12 @@ begin
   select * into queue
   from holdfast.queues q
   where q.id = part[2]::bigint;
-  if part is null or part[5] <> holdfast.receipt_check(queue.name, part[1]) then
+  if part is null or part[5] is distinct from holdfast.receipt_check(queue.name, part[1]) then
     raise exception
       'invalidReceipt: the receipt cannot be read; give it exactly as the lease gave it'
       using errcode = 'HF003';
   end if;
+  perform holdfast.check_snapshot(queue.id);
 
   delete from holdfast.messages m
   where m.queue_id = queue.id
@@ -329,6 +361,7 @@ language sql immutable as $$
     when jsonb_typeof(value) <> 'number'
       or (value #>> '{}')::numeric not between low::numeric and high::numeric
       or (whole and (value #>> '{}')::numeric % 1 <> 0)
+      or (value #>> '{}')::numeric > 0 and (value #>> '{}')::numeric < 1e-300 -- no float8 is so small
     then format(
       'must be %s from %s to %s',
       case when whole then 'an integer' else 'a number' end,
@@ -345,7 +378,7 @@ declare
   given timestamptz;
 begin
   if jsonb_typeof(value) <> 'string'
-    or value #>> '{}' !~* '^\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(\.\d+)?(Z|[+-]\d\d:\d\d)$'
+    or value #>> '{}' !~* '^\d{4}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:[0-5]\d(\.\d+)?(Z|[+-]\d\d:\d\d)$'
   then
     return 'must be a time as in RFC 3339';
   end if;
@@ -547,8 +580,9 @@ begin
           end
           when 'headers' then case
             when jsonb_typeof(value) <> 'object'
-              or jsonb_path_exists(value, '$.* ? (@.type() != "string")')
-            then 'must be an object of strings'
+              or jsonb_path_exists(value, 'strict $.* ? (@.type() != "string")')
+              or value ? '__proto__'
+            then 'must be an object of strings, none of them named __proto__'
             when (
               select count(*) > 64
                 or min(length(h.key)) < 1
@@ -670,7 +704,7 @@ $$;
  Makes an unknown queue, with the defaults.
  Options: headers, priority, delaySeconds or visibleAt, ttlSeconds, maxAttempts, group, unique,
  idempotencyKey, as over HTTP. Raises:
-   HF004 invalidRequest       an argument that the call over HTTP would refuse
+   HF004 invalidRequest       an argument that the call over HTTP would refuse, or see check_snapshot
    HF005 idempotencyMismatch  the key stands for other content
    HF006 queueFull            the queue holds as many messages as its maxDepth allows
    HF007 uniqueGroup          the message to replace has another group, and the queue has an order
@@ -684,7 +718,8 @@ create or replace function holdfast.enqueue (
   options jsonb default '{}'
 ) returns bigint
 language plpgsql
-set search_path = pg_catalog, pg_temp as $$
+set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on as $$
 declare
   target holdfast.queues;
   message holdfast.messages;
@@ -738,6 +773,7 @@ begin
   from holdfast.queues q
   where q.name = queue;
   perform holdfast.keep_here(queue); -- it may be moving away
+  perform holdfast.check_snapshot(target.id);
 
   -- 3. Refuses what the settings of the queue do not allow. A message that meets the holder of its
   -- unique key does not make the queue deeper.

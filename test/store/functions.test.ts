@@ -100,6 +100,80 @@ t.test('functions of others on the search path of the caller are not run', async
   await app.query('reset search_path')
 })
 
+t.test('the settings of the session change nothing', async t => {
+  const session = await connect(t, holdfast.databaseUrl)
+  await session.query(`
+    set standard_conforming_strings = off;
+    set escape_string_warning = off;
+    set array_nulls = off;
+    set transform_null_equals = on;
+    set DateStyle = 'German';
+    set IntervalStyle = 'sql_standard';
+    set bytea_output = 'escape';
+    set plpgsql.variable_conflict = use_variable`)
+  const options = { headers: { a: '1' }, ttlSeconds: 1000.5, group: 'g1', idempotencyKey: 'settings' }
+  const visibleAt = '2026-01-01T12:00:00.5+02:00'
+  const query = 'select holdfast.enqueue($1, $2, $3) as id'
+  const { rows } = await session.query(query, ['tasks', '{"a":1}', { ...options, visibleAt }])
+  t.match(await holdfast.post('/queues/tasks/messages', { body: { a: 1 }, ...options, visibleAt }), {
+    status: 200,
+    body: { id: rows[0].id }
+  })
+  t.equal(await sqlState(session.query(query, ['tasks', '1', { group: 'a\u0007' }])), 'HF004')
+  const { receipt } = await leaseOne()
+  await session.query('select holdfast.ack($1)', [receipt])
+})
+
+for (const isolation of ['read committed', 'repeatable read', 'serializable']) {
+  /** A transaction whose snapshot is older than what `between` does. Answers what its end was. */
+  const after = async (between: () => Promise<unknown>, query: string, ...values: unknown[]) => {
+    await app.query(`begin isolation level ${isolation}`)
+    await app.query('select from holdfast.queues')
+    await between()
+    const state = await sqlState(app.query(query, values))
+    await app.query('commit')
+    return state
+  }
+  const keepsSnapshot = isolation !== 'read committed'
+  const put = (path: string, settings: object = {}) => holdfast.call('PUT', path, settings)
+  const enqueueIn = 'select holdfast.enqueue($1, $2, $3)'
+  const x = { group: 'x' }
+
+  t.test(
+    `a transaction with an old snapshot is undone where the queue has changed: ${isolation}`,
+    async t => {
+      const wanted = keepsSnapshot ? '40001' : 'no error'
+      const changes: Record<string, (path: string) => Promise<unknown>> = {
+        deleted: path => holdfast.call('DELETE', path),
+        'made anew': path => holdfast.call('DELETE', path).then(() => put(path)),
+        'put in order': path => put(path, { ordering: 'group' })
+      }
+      for (const [change, make] of Object.entries(changes)) {
+        const name = `${change}-${isolation}`.replaceAll(' ', '-')
+        await put(`/queues/${name}`)
+        t.equal(await after(() => make(`/queues/${name}`), enqueueIn, name, '1', x), wanted, change)
+        if (!keepsSnapshot) t.equal((await holdfast.post(`/queues/${name}/lease`)).body.messages.length, 1)
+      }
+    }
+  )
+
+  t.test(`no message of a group is stuck behind an ack with an old snapshot: ${isolation}`, async t => {
+    const wanted = keepsSnapshot ? 'HF004' : 'no error'
+    for (const [n, settings] of [{ ordering: 'queue' }, { maxLeasedPerGroup: 1 }].entries()) {
+      const path = `/queues/stuck-${n}-${isolation}`.replaceAll(' ', '-')
+      await put(path, settings)
+      await holdfast.post(`${path}/messages`, { body: 1, ...x })
+      const [{ receipt }] = (await holdfast.post(`${path}/lease`)).body.messages
+      const second = () => holdfast.post(`${path}/messages`, { body: 2, ...x })
+      t.equal(await after(second, 'select holdfast.ack($1)', receipt), wanted)
+      if (keepsSnapshot) await holdfast.post(`${path}/ack`, { receipt })
+      t.match((await holdfast.post(`${path}/lease`)).body.messages, [{ body: 2 }])
+      const ofIt = path.replace('/queues/', '')
+      t.equal(await after(second, enqueueIn, ofIt, '3', x), wanted)
+    }
+  })
+}
+
 t.test('what the call refuses, the function refuses', async t => {
   for (const options of [
     { priority: 10 },
@@ -109,6 +183,7 @@ t.test('what the call refuses, the function refuses', async t => {
     { visibleAt: 'soon' },
     { visibleAt: '2026-02-30T00:00:00Z' },
     { visibleAt: '2026-01-01T00:00:00+99:99' },
+    { visibleAt: '2026-01-01T24:00:00Z' },
     { visibleAt: '2026-01-01T25:00:00Z' },
     { visibleAt: '1969-12-31T23:59:59Z' },
     { visibleAt: '9999-01-01T00:00:00Z' },
@@ -116,6 +191,8 @@ t.test('what the call refuses, the function refuses', async t => {
     { maxAttempts: 1.5 },
     { idempotencyKey: '' },
     { headers: { a: 1 } },
+    { headers: { a: ['x'] } },
+    { headers: JSON.parse('{"__proto__":"x"}') },
     { headers: { '': 'x' } },
     { headers: { ['n'.repeat(headerNameCharsMax + 1)]: 'x' } },
     { headers: { a: 'x'.repeat(headerValueCharsMax + 1) } },
@@ -135,8 +212,13 @@ t.test('what the call refuses, the function refuses', async t => {
   t.equal((await holdfast.post('/queues/within/messages', { body: 1, ...most })).status, 201)
   t.equal(await sqlState(enqueue('1', {}, '../etc')), 'HF004')
   t.equal(await sqlState(enqueue(`"${'x'.repeat(messageBytesMax - 1)}"`)), 'HF004')
-  const whole = '{"priority":4.0,"maxAttempts":3.0}'
-  t.equal(await sqlState(app.query("select holdfast.enqueue('whole', '1', $1)", [whole])), 'no error')
+  const stateOf = (options: string) =>
+    sqlState(app.query("select holdfast.enqueue('numbers', '1', $1)", [options]))
+  t.equal(await stateOf('{"priority":4.0,"maxAttempts":3.0}'), 'no error')
+  for (const number of ['1e-400', '-1e-400', '1e131000']) {
+    t.equal(await stateOf(`{"ttlSeconds":${number}}`), 'HF004', number)
+    t.equal(await stateOf(`{"delaySeconds":${number}}`), 'HF004', number)
+  }
   await holdfast.call('PUT', '/queues/small', { maxDepth: 1 })
   await enqueue('1', {}, 'small')
   t.equal(await sqlState(enqueue('2', {}, 'small')), 'HF006')
@@ -176,7 +258,8 @@ t.test(
     t.equal(await sqlState(ack(late.receipt)), 'HF002')
     t.equal(await sqlState(ack(holder.receipt)), 'HF002', 'its own second one too: it removes nothing itself')
     const damaged = holder.receipt.replace(/.$/, (last: string) => (last === '0' ? '1' : '0'))
-    for (const receipt of ['', 'x', damaged, null]) {
+    const ofNoQueue = '9999999999.1.1.00000000'
+    for (const receipt of ['', 'x', damaged, ofNoQueue, null]) {
       t.equal(await sqlState(ack(receipt)), 'HF003', String(receipt))
     }
   }
