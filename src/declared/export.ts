@@ -1,5 +1,5 @@
 /** Writes what a service has as a file that `readDeclared` reads. */
-import { Document, type ScalarTag } from 'yaml'
+import { Document, visit, type ScalarTag } from 'yaml'
 import { changesOf, fieldsOf } from './changes.ts'
 import { isInexact } from './file.ts'
 import { kinds } from './kinds/index.ts'
@@ -26,11 +26,25 @@ export async function exportText(service: Service): Promise<string> {
     customTags: tags => [...tags, variableTag]
   })
   document.commentBefore = comment
-  return document.toString({ lineWidth: 100 })
+  visit(document, {
+    Scalar(_, node) {
+      if (typeof node.value === 'string' && node.value.search(hidden) >= 0) node.type = 'QUOTE_DOUBLE'
+    }
+  })
+  return document.toString({ lineWidth: 100 }).replaceAll(hidden, escaped)
+}
+
+/** What acts on a terminal, turns text around or cannot be seen. Some readers of YAML end lines there. */
+const hidden = /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu
+
+/** The character in a text with double quotes. */
+function escaped(character: string): string {
+  const digits = character.codePointAt(0)!.toString(16)
+  return digits.length <= 4 ? `\\u${digits.padStart(4, '0')}` : `\\U${digits.padStart(8, '0')}`
 }
 
 function sectionOf(kind: Kind, found: Found[]): Fields {
-  const section: Fields = {}
+  const section = fieldsByName()
   for (const one of found) {
     refuseInexact(kind, one)
     const fields = changedFields(kind, one)
@@ -38,12 +52,15 @@ function sectionOf(kind: Kind, found: Found[]): Fields {
     if (second === undefined) {
       section[first] = kind.section === 'push' ? withoutSecrets(first, fields) : fields
     } else {
-      const topic = (section[first] ??= { subscriptions: {} }) as { subscriptions: Fields }
+      const topic = (section[first] ??= { subscriptions: fieldsByName() }) as { subscriptions: Fields }
       topic.subscriptions[second] = fields
     }
   }
   return section
 }
+
+/** Without a prototype, because a topic may be named `constructor`, and a key `__proto__`. */
+const fieldsByName = (): Fields => Object.create(null)
 
 /** The fields that do not have their defaults. */
 function changedFields(kind: Kind, { id, fields }: Found): Fields {

@@ -180,3 +180,39 @@ t.test('an export applied to an empty service makes the same service, with the s
   )
   t.ok(runs > 0, `${runs} services`)
 })
+
+t.test('names and texts that mean something elsewhere come back, and nothing acts on a terminal', async t => {
+  const { holdfast, admin } = await guarded(t)
+  const env = {
+    HOLDFAST_URL: holdfast.url,
+    HOLDFAST_KEY: (await clientWith(holdfast, admin, ['admin'])).secret
+  }
+  const { apply, export: exported } = commandsFor(t, env)
+  const hidden = [
+    '\u001b[31m',
+    '\u009b31m',
+    '\u0085',
+    '\u2028',
+    '\u202e',
+    '\ufeff',
+    '\u{e0041}',
+    '\r',
+    '\\\u202e'
+  ]
+  const tags = Object.fromEntries([...hidden, '\t', 'a\nb'].map(each => [each, `${each}x`]))
+  for (const name of ['constructor', 'toString', 'then']) {
+    await admin.call('PUT', `/queues/${name}`, { tags })
+    await admin.call('PUT', `/topics/${name}/subscriptions/constructor`, {})
+    const body = `["\\ud800", ${JSON.stringify(hidden)}]`
+    await admin.call('PUT', `/schedules/${name}`, `{"queue": "then", "cron": "@yearly", "body": ${body}}`)
+  }
+  await admin.post('/keys', { name: '__proto__', rights: ['lease:x'] })
+  const text = await exported()
+  t.notMatch(text, /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u)
+  t.match(await apply(text, '--dry-run', '--prune'), { code: 0, said: 'Nothing to change.' })
+  t.match(text, '__proto__:')
+  for (const name of ['constructor', 'toString', 'then']) await admin.call('DELETE', `/queues/${name}`)
+  t.equal((await apply(text)).code, 0)
+  t.strictSame((await admin.get('/queues/toString')).body.settings.tags, tags)
+  t.equal(await exported(), text)
+})
