@@ -1,21 +1,25 @@
 /**
- * Large pieces of work, one in each turn of the event loop. What came meanwhile is served between
- * two of them.
+ * Pieces of work, one in each turn of the event loop. What came meanwhile is served between two of
+ * them.
  */
-const waiting: (() => void)[] = []
 
-/** Does the work when it is its turn. What it throws is the work's own affair. */
-export function oneByOne(work: () => void): void {
-  waiting.push(work)
-  if (waiting.length === 1) setImmediate(next)
-}
-
-function next(): void {
-  const work = waiting[0]!
-  try {
-    work()
-  } finally {
-    waiting.shift()
-    if (waiting.length > 0) setImmediate(next)
+/** A line of its own. Each piece of work in it is done when it is its turn. What it throws is its own affair. */
+export function lineOfWork(): (work: () => void) => void {
+  const waiting: (() => void)[] = []
+  const next = () => {
+    const work = waiting[0]!
+    try {
+      work()
+    } finally {
+      waiting.shift()
+      if (waiting.length > 0) setImmediate(next)
+    }
+  }
+  return work => {
+    waiting.push(work)
+    if (waiting.length === 1) setImmediate(next)
   }
 }
+
+/** The line of large pieces of work. */
+export const oneByOne = lineOfWork()

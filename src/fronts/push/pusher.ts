@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Broker } from '../../core/broker.ts'
 import type { Caller } from '../../core/caller.ts'
+import { lineOfWork } from '../../core/engine/oneByOne.ts'
 import type { Wakeups } from '../../core/engine/wakeups.ts'
 import { QueueError } from '../../core/errors.ts'
 import { delaySecondsMax, pushDeliveriesMax, pushReasonCharsMax } from '../../core/limits.ts'
@@ -26,6 +27,8 @@ const worker = 'push'
 const settleSeconds = 10
 /** An idle queue is looked at so often, although a message wakes it. */
 const idleMs = 300_000
+/** A lease may bring hundreds of messages. To begin all their requests at once would stop everybody. */
+const beginOneByOne = lineOfWork()
 /** After a refusal of the broker, and for room that somebody else may have left unused. */
 const againMs = 1000
 
@@ -236,6 +239,10 @@ export class Pusher {
   async #deliver(message: LeasedMessage, isTrial: boolean): Promise<void> {
     const { endpoints, ending, broker, room, settler, trace, onDelivered } = this.#shared
     const push = this.#push
+    await new Promise<void>(beginOneByOne)
+    if (ending.aborted) {
+      return settler.settle('release', push.queue, { receipt: message.receipt }, settleSeconds)
+    }
     const span = trace === null ? null : trace(push.queue, message, this.#url)
     const signable = signableOf(span === null ? message : { ...message, headers: span.headers })
     const bytes = Buffer.byteLength(signable.body)

@@ -1,4 +1,5 @@
 /** Push over HTTP: set, changed and removed; what is sent; and what follows from each answer. */
+import { channel } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { Webhook } from 'standardwebhooks'
@@ -261,6 +262,29 @@ t.test('no more requests are open than maxConcurrent', async t => {
   }
   await untilEmpty('few')
   t.equal(hook.peak, 3)
+})
+
+t.test('a lease of many messages lets others be served between the requests of two', async t => {
+  const hook = await endpoint(t)
+  const messages = Array.from({ length: 100 }, (_, body) => ({ body }))
+  await holdfast.call('PUT', '/queues/many', { paused: true })
+  await holdfast.post('/queues/many/messages', { messages })
+  await put('many', { url: hook.url, maxConcurrent: 100 })
+  const begun = { all: 0, inThisTurn: 0, most: 0 }
+  const onStart = (event: unknown) => {
+    if ((event as { request: { path: string } }).request.path !== new URL(hook.url).pathname) return
+    begun.all++
+    begun.most = Math.max(begun.most, ++begun.inThisTurn)
+    setImmediate(() => (begun.inThisTurn = 0))
+  }
+  const starts = channel('http.client.request.start')
+  starts.subscribe(onStart)
+  t.teardown(() => starts.unsubscribe(onStart))
+  await holdfast.call('PUT', '/queues/many', { paused: false })
+  await hook.got(100)
+  t.equal(begun.all, 100)
+  t.ok(begun.most <= 2, `${begun.most} begun at most in a turn of the event loop, as this test sees turns`)
+  await untilEmpty('many')
 })
 
 t.test('a group is delivered in order, and waits for its head', async t => {
