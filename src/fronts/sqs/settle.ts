@@ -28,8 +28,9 @@ export const deleteMessage: Operation<'DeleteMessage'> = (call, input) => single
 export const deleteMessageBatch: Operation<'DeleteMessageBatch'> = (call, input) =>
   batch(call, deleteAll, 'DeleteMessageBatch', input)
 /**
- * Extends a lease, or ends it with 0. Refuses with ReceiptHandleIsInvalid, with MessageNotInflight where
- * the lease is over, and with InvalidParameterValue where the message is gone.
+ * Extends a lease, or ends it with 0. One whose time is over stays as it is, and that is no error in a
+ * standard queue. Refuses with ReceiptHandleIsInvalid, with MessageNotInflight where somebody else holds
+ * the message, or it is visible in a FIFO queue, and with InvalidParameterValue where it is gone.
  */
 export const changeMessageVisibility: Operation<'ChangeMessageVisibility'> = (call, input) =>
   single(call, changeAll, input)
@@ -172,10 +173,9 @@ async function changeAll(call: Call, queue: string, changes: Change[]): Promise<
     changes.map(async (change, index) => {
       if (errors[index] !== null) return errors[index]!
       const error = errorOf((isEnd(change) ? ended : extended).shift()!, change)
-      // Nobody holds the message: it is visible, as was asked.
-      const isVisible =
-        error?.code === 'MessageNotInflight' && isEnd(change) && (await isOver(call, queue, change))
-      return isVisible ? null : error
+      // Nobody holds the message: it is visible, and AWS leaves it so.
+      const mayBeOver = error?.code === 'MessageNotInflight' && (isEnd(change) || !isFifoName(queue))
+      return mayBeOver && (await isOver(call, queue, change)) ? null : error
     })
   )
 }

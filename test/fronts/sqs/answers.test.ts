@@ -364,19 +364,22 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       )
     })
 
-    t.test('a message that nobody holds can be made visible, and not hidden', async t => {
-      await call('SendMessage', { QueueUrl: plain, MessageBody: 'x', DelaySeconds: 0 })
-      const receive = async (VisibilityTimeout: number) =>
-        (await call('ReceiveMessage', { QueueUrl: plain, VisibilityTimeout })).Messages[0].ReceiptHandle
-      const change = (ReceiptHandle: string, VisibilityTimeout: number) =>
-        answer('ChangeMessageVisibility', { QueueUrl: plain, ReceiptHandle, VisibilityTimeout })
-      const notInFlight = /^400 AWS.SimpleQueueService.MessageNotInflight: /
-      const first = await receive(0)
-      t.strictSame(await change(first, 0), {})
-      t.match(await change(first, 9), notInFlight)
-      const second = await receive(30)
-      t.match(await change(first, 0), notInFlight, 'somebody holds it')
-      await call('DeleteMessage', { QueueUrl: plain, ReceiptHandle: second })
+    t.test('a message that nobody holds stays visible, whatever its old receipt asks for', async t => {
+      const ofFifo = { MessageGroupId: 'g', MessageDeduplicationId: 'visible' }
+      for (const [QueueUrl, more] of [[await make('visible'), {}] as const, [fifo, ofFifo] as const]) {
+        await call('SendMessage', { QueueUrl, MessageBody: 'x', ...more })
+        const receive = async (VisibilityTimeout: number) =>
+          (await call('ReceiveMessage', { QueueUrl, VisibilityTimeout })).Messages[0].ReceiptHandle
+        const change = (ReceiptHandle: string, VisibilityTimeout: number) =>
+          answer('ChangeMessageVisibility', { QueueUrl, ReceiptHandle, VisibilityTimeout })
+        const notInFlight = /^400 AWS.SimpleQueueService.MessageNotInflight: /
+        const first = await receive(0)
+        t.strictSame(await change(first, 0), {})
+        t.match(await change(first, 9), QueueUrl === fifo ? notInFlight : {})
+        const second = await receive(30)
+        for (const time of [0, 9]) t.match(await change(first, time), notInFlight, 'somebody holds it')
+        await call('DeleteMessage', { QueueUrl, ReceiptHandle: second })
+      }
     })
 
     t.test('a batch may change the visibility of one message twice', async t => {

@@ -51,9 +51,7 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       const QueueUrl = await queue()
       await send(QueueUrl, 'x')
       const [{ ReceiptHandle }] = (await receive(QueueUrl, { VisibilityTimeout: 0 })) as [any]
-      await t.rejects(call('ChangeMessageVisibility', { QueueUrl, ReceiptHandle, VisibilityTimeout: 60 }), {
-        code: 'AWS.SimpleQueueService.MessageNotInflight'
-      })
+      await call('ChangeMessageVisibility', { QueueUrl, ReceiptHandle, VisibilityTimeout: 60 })
       t.equal((await receive(QueueUrl)).length, 1, 'the message stays visible')
     })
 
