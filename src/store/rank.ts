@@ -1,6 +1,7 @@
 /**
  * A message's rank, by which leases take it: twice its priority, and 1 more when it comes back. So
- * a message that came back goes before the new ones of its priority.
+ * a message that came back goes before the new ones of its priority. In an ordered queue, the place in
+ * its line says so already. Its group takes turns with the others, and so goes behind them.
  */
 import { priorityMax } from '../core/limits.ts'
 import { priorityDefault } from '../core/options.ts'
@@ -24,7 +25,7 @@ export const priorityOfAcked = 'm.rank >> 1'
 /** What an update sets when message `m` comes back: after a fail, a release or the end of its lease. */
 export const rankAsReturned = sql`
   rank = case
-    when m.turn_rank is null then m.rank | 1
+    when m.line is null then m.rank | 1
     else m.rank
   end,
   turn_rank = m.turn_rank | 1`

@@ -1,6 +1,6 @@
 /** Order within groups: what docs/ordering.md promises. */
 import t from 'tap'
-import { holdfast, queueWith } from './setup.ts'
+import { endLeases, holdfast, queueWith } from './setup.ts'
 
 const empty = { lines: 0, messages: 0 }
 
@@ -65,6 +65,18 @@ t.test('what comes back stands in its old place', async t => {
     await queue[back](a1!)
   }
   t.equal(await queue.drain(), 'a1 a2')
+})
+
+t.test('a group whose message comes back goes behind the groups that are ready', async t => {
+  for (const back of ['fail', 'release', 'expire'] as const) {
+    const queue = await queueWith({ ordering: 'group', maxAttempts: 100 })
+    await queue.put('a1 a2 b1')
+    const [a1] = await queue.lease()
+    if (back === 'expire') await endLeases(queue, [a1!.id])
+    else await queue[back](a1!)
+    while ((await holdfast.get(queue.path)).body.counts.leased > 0);
+    t.equal(await queue.drain(), 'b1 a1 a2', back)
+  }
 })
 
 t.test('explain says which message of the group goes first', async t => {

@@ -3955,7 +3955,7 @@ with held as materialized (
     leased_until = null,
     lease_id = null,
     rank = case
-      when m.turn_rank is null then m.rank | 1
+      when m.line is null then m.rank | 1
       else m.rank
     end,
     turn_rank = m.turn_rank | 1,
@@ -8194,7 +8194,7 @@ with held as materialized (
     leased_until = null,
     lease_id = null,
     rank = case
-      when m.turn_rank is null then m.rank | 1
+      when m.line is null then m.rank | 1
       else m.rank
     end,
     turn_rank = m.turn_rank | 1,
@@ -9633,7 +9633,7 @@ with seen as materialized (
     leased_until = null,
     lease_id = null,
     rank = case
-      when m.turn_rank is null then m.rank | 1
+      when m.line is null then m.rank | 1
       else m.rank
     end,
     turn_rank = m.turn_rank | 1,

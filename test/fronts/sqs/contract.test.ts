@@ -584,6 +584,17 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       t.strictSame(await bodies({}), [])
     })
 
+    t.test('FIFO: a group that was received goes behind the others when it comes back', async t => {
+      const QueueUrl = await fifo({ ContentBasedDeduplication: 'true' })
+      for (const body of ['a1', 'b1', 'b2', 'c1', 'a2']) {
+        await send(QueueUrl, body, { MessageGroupId: body[0] })
+      }
+      const bodies = async (MaxNumberOfMessages: number) =>
+        (await receive(QueueUrl, { MaxNumberOfMessages, VisibilityTimeout: 0 })).map(({ Body }) => Body)
+      t.strictSame(await bodies(3), ['a1', 'a2', 'b1'])
+      t.strictSame(await bodies(10), ['c1', 'a1', 'a2', 'b1', 'b2'])
+    })
+
     t.test('dead letters, and moving them back', async t => {
       const dead = await queue()
       const { QueueArn: deadLetterTargetArn } = await attributes(dead, 'QueueArn')
