@@ -65,8 +65,7 @@ function structureOf(node: Node, structure: string): Record<string, unknown> {
 /** The value of a member. undefined: the form has none. */
 function valueOf(parent: Node, member: string, shape: Shape): unknown {
   const node = parent.children.get(typeof shape === 'string' ? member : shape.name)
-  // A form cannot show an empty list. That of a batch is refused by what is in it: nothing.
-  if (node === undefined) return member === 'Entries' ? [] : undefined
+  if (node === undefined) return isEmptyList(parent, member, shape) ? [] : undefined
   if (typeof shape === 'string') {
     return isScalar(shape) ? scalarOf(node, member, shape) : structureOf(node, shape)
   }
@@ -77,6 +76,15 @@ function valueOf(parent: Node, member: string, shape: Shape): unknown {
     return [entry.children.get(shape.key)?.value ?? '', itemOf(value, member, shape.map)] as const
   })
   return Object.fromEntries(entries)
+}
+
+/**
+ * A form has no item of an empty list. Boto sends an empty field with the name of the member, and others
+ * send nothing. A batch without entries is always one: it is refused for that.
+ */
+function isEmptyList({ children }: Node, member: string, shape: Shape): boolean {
+  const isList = typeof shape !== 'string' && 'list' in shape
+  return isList && (member === 'Entries' || children.get(member)?.value === '')
 }
 
 /** The items of a list by their numbers. One item may stand without a number. */

@@ -9,7 +9,7 @@ const jsonTypes = { string: 'string', blob: 'string', integer: 'number', boolean
 /** What is unknown is left out, and so is null. Refuses what is missing or has another type. */
 export function checkedInput(value: unknown, structure: string, path = ''): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw wrongType(path === '' ? 'The body' : path, value, 'an object')
+    throw wrongType(path === '' ? 'The body' : path.slice(0, -1), value, 'an object')
   }
   const { members, required } = structureNamed(structure)
   const checked: Record<string, unknown> = {}

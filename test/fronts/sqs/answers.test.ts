@@ -183,10 +183,7 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
         ...[[], ['a', ''], ['k'.repeat(129)]].map((TagKeys): [OperationName, object, string] => [
           'UntagQueue',
           { QueueUrl: plain, TagKeys },
-          // A form cannot show an empty list.
-          protocol === 'query' && TagKeys.length === 0
-            ? '400 MissingParameter: The request must contain the parameter TagKeys.'
-            : invalid('Tag keys must be between 1 and 128 characters in length.')
+          invalid('Tag keys must be between 1 and 128 characters in length.')
         ]),
         [
           'ReceiveMessage',
@@ -525,6 +522,13 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
         ],
         [
           'c',
+          [],
+          ['SendMessage'],
+          invalid('Value [] for parameter PrincipalId is invalid. Reason: Unable to verify.')
+        ],
+        ['c', [one], [], '400 MissingParameter: The request must contain the parameter Actions.'],
+        [
+          'c',
           ['x'],
           ['SendMessage'],
           invalid('Value [x] for parameter PrincipalId is invalid. Reason: Unable to verify.')
@@ -601,7 +605,8 @@ t.test('JSON of another type', async t => {
     [{ MessageBody: [] }, 'Start of list found where not expected'],
     [{ MessageBody: 1 }, 'NUMBER_VALUE can not be converted to a String'],
     [{ MessageBody: true }, 'TRUE_VALUE can not be converted to a String'],
-    [{ DelaySeconds: '1' }, 'STRING_VALUE can not be converted to an Integer']
+    [{ DelaySeconds: '1' }, 'STRING_VALUE can not be converted to an Integer'],
+    [{ MessageAttributes: { a: 'x' } }, 'MessageAttributes.a must be an object.']
   ]
   for (const [input, text] of cases) t.match(await ask(input), text)
 })

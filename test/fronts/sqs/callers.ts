@@ -83,6 +83,8 @@ function addField(fields: URLSearchParams, prefix: string, member: string, value
   }
   if (typeof shape === 'string') return add(prefix + member, value, shape)
   if ('list' in shape) {
+    // As boto does.
+    if (value.length === 0) fields.set(prefix + member, '')
     return value.forEach((item: any, i: number) => add(`${prefix}${shape.name}.${i + 1}`, item, shape.list))
   }
   Object.entries(value).forEach(([key, item], i) => {
