@@ -31,6 +31,7 @@ export function readFields(text: string): Map<string, string> {
 }
 
 function decode(text: string): string {
+  if (!text.includes('%') && !text.includes('+')) return text
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
   } catch {
@@ -55,7 +56,7 @@ export function inputOf(fields: Map<string, string>, structure: string): Record<
 
 function structureOf(node: Node, structure: string): Record<string, unknown> {
   const read: Record<string, unknown> = {}
-  for (const [member, shape] of Object.entries(structureNamed(structure).members)) {
+  for (const [member, shape] of structureNamed(structure).list) {
     const value = valueOf(node, member, shape)
     if (value !== undefined) read[member] = value
   }

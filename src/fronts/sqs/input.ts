@@ -11,9 +11,9 @@ export function checkedInput(value: unknown, structure: string, path = ''): Reco
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw wrongType(path === '' ? 'The body' : path.slice(0, -1), value, 'an object')
   }
-  const { members, required } = structureNamed(structure)
+  const { list, required } = structureNamed(structure)
   const checked: Record<string, unknown> = {}
-  for (const [member, shape] of Object.entries(members)) {
+  for (const [member, shape] of list) {
     const given = Object.hasOwn(value, member) ? (value as Record<string, unknown>)[member] : undefined
     if (given != null) checked[member] = checkedValue(given, shape, path + member)
   }

@@ -54,14 +54,20 @@ export function checkAttributes(attributes: Attributes): number {
   if (entries.length > attributesMax) {
     throw invalidValue(`Number of message attributes [${entries.length}] exceeds the allowed maximum [10].`)
   }
-  let bytes = 0
   for (const [name, attribute] of entries) {
     checkName(name)
     checkValue(name, attribute)
-    const { DataType, StringValue, BinaryValue } = attribute
+  }
+  return bytesOf(attributes)
+}
+
+function bytesOf(attributes: Attributes): number {
+  let bytes = 0
+  for (const name of Object.keys(attributes)) {
+    const { DataType, StringValue, BinaryValue } = attributes[name]!
     bytes += Buffer.byteLength(name) + Buffer.byteLength(DataType)
     bytes +=
-      StringValue === undefined ? Buffer.from(BinaryValue!, 'base64').length : Buffer.byteLength(StringValue)
+      StringValue === undefined ? Buffer.byteLength(BinaryValue!, 'base64') : Buffer.byteLength(StringValue)
   }
   return bytes
 }
@@ -139,20 +145,21 @@ function isNumber(value: string): boolean {
 export function md5OfAttributes(attributes: Attributes | undefined): string | undefined {
   const names = Object.keys(attributes ?? {})
   if (names.length === 0) return undefined
-  const pieces: Buffer[] = []
-  const add = (bytes: Buffer) => {
-    const length = Buffer.alloc(4)
-    length.writeUInt32BE(bytes.length)
-    pieces.push(length, bytes)
+  const summed = Buffer.allocUnsafe(names.length * 13 + bytesOf(attributes!))
+  let end = 0
+  const add = (text: string, encoding: 'utf8' | 'base64' = 'utf8') => {
+    const length = summed.write(text, end + 4, encoding)
+    end = summed.writeUInt32BE(length, end) + length
   }
   for (const name of names.sort()) {
     const { DataType, StringValue, BinaryValue } = attributes![name]!
-    add(Buffer.from(name))
-    add(Buffer.from(DataType))
-    pieces.push(Buffer.from([StringValue === undefined ? 2 : 1]))
-    add(StringValue === undefined ? Buffer.from(BinaryValue!, 'base64') : Buffer.from(StringValue))
+    add(name)
+    add(DataType)
+    end = summed.writeUInt8(StringValue === undefined ? 2 : 1, end)
+    if (StringValue === undefined) add(BinaryValue!, 'base64')
+    else add(StringValue)
   }
-  return md5(Buffer.concat(pieces))
+  return md5(summed.subarray(0, end))
 }
 
 /** What SQS knows of a message beside its attributes. */

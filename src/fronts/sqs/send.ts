@@ -1,5 +1,5 @@
 /** Sending: one message, or a batch whose good entries are stored in one commit. */
-import { createHash, hash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { headerValueCharsMax } from '../../core/limits.ts'
 import type { Enqueued, NewMessage } from '../../core/message.ts'
 import type { Queue } from '../../core/queue.ts'
@@ -215,8 +215,8 @@ function attemptKeyOf(
   headers: Record<string, string> | undefined,
   group: string | undefined
 ): string {
-  const digest = createHash('sha256').update(JSON.stringify([attemptKey, headers ?? null, group ?? null]))
-  return `sqs:a:${digest.update(body).digest('base64url')}`
+  const content = JSON.stringify([attemptKey, headers ?? null, group ?? null]) + body
+  return `sqs:a:${hash('sha256', content, 'base64url')}`
 }
 
 /** Of the header field that X-Ray sets. It is of the attempt, so it is no content of the message. */

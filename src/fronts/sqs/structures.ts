@@ -1,5 +1,5 @@
 /** Structures by their names, and the types of what they describe. */
-import type { Scalar, Structure, StructureTable } from './shape.ts'
+import type { Scalar, Shape, Structure, StructureTable } from './shape.ts'
 import { operations, structures } from './shapes.ts'
 
 export type OperationName = keyof typeof operations
@@ -44,7 +44,15 @@ export type AnswerOf<Name extends OperationName> = (typeof operations)[Name]['ou
   : never
 export type Nothing = Record<string, never>
 
-const table: StructureTable = structures
+/** A structure, with its members as a list. Each call walks through those of many. */
+type Listed = Structure & { list: [string, Shape][] }
+
+const table = new Map<string, Listed>(
+  Object.entries(structures satisfies StructureTable).map(([name, structure]) => [
+    name,
+    { ...structure, list: Object.entries(structure.members) }
+  ])
+)
 
 /** The structure that another one, or an operation, names. */
-export const structureNamed = (name: string): Structure => table[name]!
+export const structureNamed = (name: string): Listed => table.get(name)!

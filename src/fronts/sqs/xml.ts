@@ -47,7 +47,7 @@ export function errorXml(
 
 function structureXml(value: Record<string, unknown>, structure: string): string {
   let xml = ''
-  for (const [member, shape] of Object.entries(structureNamed(structure).members)) {
+  for (const [member, shape] of structureNamed(structure).list) {
     if (value[member] !== undefined) xml += memberXml(member, value[member], shape)
   }
   return xml
