@@ -17,6 +17,9 @@ export function formatReceipt(queue: string, { queueId, id, fence }: Lease): str
   return `${numbers}.${checksum(queue, numbers)}`
 }
 
+/** Whether a text could be the receipt of some queue. */
+export const isReceipt = (text: string): boolean => receiptPattern.test(text)
+
 /**
  * Reads a receipt. Refuses with invalidReceipt when it is damaged, or was given for a queue of
  * another name.

@@ -6,7 +6,7 @@ import { structureNamed } from './structures.ts'
 
 const jsonTypes = { string: 'string', blob: 'string', integer: 'number', boolean: 'boolean' } as const
 
-/** What is unknown is left out, and so is null. Refuses what is missing or has another type. */
+/** What is unknown is left out, and so is a null member. Refuses what is missing or has another type. */
 export function checkedInput(value: unknown, structure: string, path = ''): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw wrongType(path === '' ? 'The body' : path.slice(0, -1), value, 'an object')
@@ -38,13 +38,16 @@ function checkedValue(value: unknown, shape: Shape, path: string): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw wrongType(path, value, 'an object')
   }
-  // A null says nothing, as elsewhere. A name such as __proto__ is a name like any other.
-  const entries = Object.entries(value).filter(([, item]) => item !== null)
+  const entries = Object.entries(value)
   if (entries.length > requestMembersMax) {
     throw invalidValue(`${path} has more than ${requestMembersMax} names.`)
   }
+  // A name such as __proto__ is a name like any other.
   return Object.fromEntries(
-    entries.map(([key, item]) => [key, checkedValue(item, shape.map, `${path}.${key}`)])
+    entries.map(([key, item]) => {
+      if (item === null) throw invalidValue(`${path}.${key} must not be null.`)
+      return [key, checkedValue(item, shape.map, `${path}.${key}`)]
+    })
   )
 }
 

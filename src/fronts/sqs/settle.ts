@@ -2,7 +2,7 @@
 import { QueueError } from '../../core/errors.ts'
 import { leaseSecondsMax, receiptCharsMax } from '../../core/limits.ts'
 import type { MessageDetail } from '../../core/message.ts'
-import { parseReceipt } from '../../core/receipt.ts'
+import { isReceipt, parseReceipt } from '../../core/receipt.ts'
 import type { Outcome } from '../../core/verbs/settle.ts'
 import { batchResult, checkEntries, type Entry, type Failed } from './batch.ts'
 import { queueOf, type Call, type Operation } from './call.ts'
@@ -94,9 +94,12 @@ function unreadable(queue: string, handle: string): SqsError | null {
     return null
   } catch (error) {
     if (!(error instanceof QueueError)) throw error
+    const shown = `receipt handle "${handle.slice(0, receiptCharsMax)}"`
     return new SqsError(
       'ReceiptHandleIsInvalid',
-      `The input receipt handle "${handle.slice(0, receiptCharsMax)}" is not a valid receipt handle.`
+      isReceipt(handle)
+        ? `The ${shown} is not valid for this queue.`
+        : `The input ${shown} is not a valid receipt handle.`
     )
   }
 }

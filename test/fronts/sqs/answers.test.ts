@@ -346,6 +346,20 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       )
     })
 
+    t.test('receipts of another queue', async t => {
+      const other = await make('other')
+      await call('SendMessage', { QueueUrl: other, MessageBody: 'x' })
+      const [{ ReceiptHandle }] = (await call('ReceiveMessage', { QueueUrl: other })).Messages
+      const text = `The receipt handle "${ReceiptHandle}" is not valid for this queue.`
+      t.equal(
+        await answer('DeleteMessage', { QueueUrl: plain, ReceiptHandle }),
+        `404 ReceiptHandleIsInvalid: ${text}`
+      )
+      const Entries = [{ Id: 'a', ReceiptHandle, VisibilityTimeout: 1 }]
+      const { Failed } = await call('ChangeMessageVisibilityBatch', { QueueUrl: plain, Entries })
+      t.match(Failed, [{ Id: 'a', Code: 'ReceiptHandleIsInvalid', Message: text, SenderFault: true }])
+    })
+
     t.test('receipts of messages that are gone', async t => {
       await call('SendMessage', { QueueUrl: plain, MessageBody: 'x', DelaySeconds: 0 })
       const [{ ReceiptHandle }] = (await call('ReceiveMessage', { QueueUrl: plain })).Messages
@@ -600,13 +614,14 @@ t.test('JSON of another type', async t => {
     const body = JSON.stringify({ QueueUrl: 'json-plain', MessageBody: 'x', ...input })
     return await (await fetch(url, { method: 'POST', headers, body })).text()
   }
-  const cases: [object, string][] = [
+  const cases: [object, string | RegExp][] = [
     [{ MessageBody: {} }, 'Start of structure or map found where not expected.'],
     [{ MessageBody: [] }, 'Start of list found where not expected'],
     [{ MessageBody: 1 }, 'NUMBER_VALUE can not be converted to a String'],
     [{ MessageBody: true }, 'TRUE_VALUE can not be converted to a String'],
     [{ DelaySeconds: '1' }, 'STRING_VALUE can not be converted to an Integer'],
-    [{ MessageAttributes: { a: 'x' } }, 'MessageAttributes.a must be an object.']
+    [{ MessageAttributes: { a: 'x' } }, 'MessageAttributes.a must be an object.'],
+    [{ MessageAttributes: { a: null } }, /InvalidParameterValue.*MessageAttributes.a must not be null\./]
   ]
   for (const [input, text] of cases) t.match(await ask(input), text)
 })
