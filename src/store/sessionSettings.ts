@@ -54,8 +54,9 @@ export const lockMsMax = Number(pace.lock_timeout)
 type Settings = Record<string, string>
 
 // PostgreSQL 17 brought it, and earlier releases refuse to set what they do not know.
+const since17 = { transaction_timeout: '0' }
 const endTimeout = (isLocal: boolean) =>
-  `select set_config('transaction_timeout', '0', ${isLocal}) ` +
+  `select set_config('transaction_timeout', '${since17.transaction_timeout}', ${isLocal}) ` +
   "where current_setting('transaction_timeout', true) is not null"
 
 const setAll = (verb: string, settings: Settings) =>
@@ -83,7 +84,7 @@ export const defaultsQuery = `
     name,
     reset_val as value
   from pg_settings
-  where name = any(array[${Object.keys({ ...meaning, ...pace })
+  where name = any(array[${Object.keys({ ...meaning, ...pace, ...since17 })
     .map(name => `'${name}'`)
     .join(', ')}])`
 
@@ -107,5 +108,5 @@ export function differingDefaults(rows: { name: string; value: string }[]): {
         return present !== undefined && present !== value && !equals[name]?.test(present)
       })
     )
-  return { meaning: differing(meaning), pace: differing(pace) }
+  return { meaning: differing(meaning), pace: differing({ ...pace, ...since17 }) }
 }

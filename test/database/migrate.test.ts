@@ -46,6 +46,16 @@ t.test('functions of a later release are left alone by an earlier one', async t 
   t.strictSame(await migrate(config), ['api.sql'])
 })
 
+t.test('a role whose triggers do not work is refused, with the setting and the way back', async t => {
+  const { config, url, name } = await freshDatabase(t)
+  const sql = await connect(t, url)
+  await sql.query(`alter database ${name} set session_replication_role = replica`)
+  const expected = `session_replication_role is replica\\. .*run: alter database ${name} reset session_replication_role;`
+  await t.rejects(migrate(config), { message: new RegExp(expected) })
+  await sql.query(`alter database ${name} reset session_replication_role`)
+  t.strictSame(await migrate(config), [])
+})
+
 t.test('a database that takes no writes is refused, with the setting and the way back', async t => {
   const { config, url, name } = await freshDatabase(t)
   const sql = await connect(t, url)

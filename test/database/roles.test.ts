@@ -112,3 +112,53 @@ t.test('no right on the database is needed where the schemas are made already', 
     create schema holdfast_jobs authorization ${app}`)
   await runThroughVerbs(t, await service(t, { database: as(app) }))
 })
+
+t.test('functions and rows that are kept from the role are named at the start', async t => {
+  const { sql, name, owner, app, as, config, refusal, checks } = await twoRoles(t)
+  // As some providers do: row-level security for each new table, and nothing for everybody.
+  await sql.query(`
+    create function public.secure() returns event_trigger language plpgsql as $$
+    declare
+      made record;
+    begin
+      for made in select * from pg_event_trigger_ddl_commands() where object_type = 'table' loop
+        if made.command_tag = 'CREATE TABLE' then
+          execute format('alter table %s enable row level security', made.object_identity);
+        end if;
+      end loop;
+    end $$;
+    create event trigger secure on ddl_command_end execute function public.secure();
+    revoke all on database ${name} from public;
+    revoke all on schema public from public;
+    grant connect on database ${name} to ${owner}, ${app};
+    grant create on database ${name} to ${owner};
+    alter default privileges for role ${owner} revoke execute on functions from public`)
+  await migrateDatabase(config(owner))
+  const byOwner = await connect(t, as(owner).url)
+  const grants = (await documentedGrants())
+    .replaceAll('holdfast_owner', owner)
+    .replaceAll('holdfast_app', app)
+  await byOwner.query(grants.replace(/^grant execute.*$/m, ''))
+  const hidden = await refusal()
+  t.match(hidden, /^Row-level security keeps rows of .*holdfast\.messages.* from the role app_/)
+  await byOwner.query(hidden.slice(hidden.indexOf('alter table')))
+  t.match(
+    await refusal(),
+    /^The role \w+ lacks rights on .*holdfast\.free_lines\(.*grant execute on all functions/
+  )
+  await byOwner.query('alter table holdfast.messages enable row level security')
+  await byOwner.query(grants)
+  t.match((await checks()).grants, {
+    status: 'bad',
+    value: /row-level security hides rows of holdfast\.messages/
+  })
+  await byOwner.query('alter table holdfast.messages disable row level security')
+
+  // A login may become another role at once.
+  const login = `login_${name}`
+  await sql.query(`create role ${login} login in role ${app}; alter role ${login} set role = ${app}`)
+  t.teardown(() => sql.query(`drop role ${login}`))
+  await sql.query(`grant connect on database ${name} to ${login}`)
+  t.teardown(() => sql.query(`revoke connect on database ${name} from ${login}`))
+  await runThroughVerbs(t, await service(t, { database: as(login) }))
+})

@@ -9,21 +9,36 @@ import { runThroughVerbs } from '../support/steps.ts'
 
 /** Values that a role can have, each as far from the service's as it goes. */
 const hostile: Record<string, string> = {
+  application_name: 'another',
   array_nulls: 'off',
   backslash_quote: 'off',
   bytea_output: 'escape',
   check_function_bodies: 'off',
+  client_encoding: 'LATIN1',
   client_min_messages: 'debug1',
   constraint_exclusion: 'on',
   cursor_tuple_fraction: '1',
   DateStyle: 'SQL, DMY',
+  deadlock_timeout: '10s',
+  default_statistics_target: '1',
   default_transaction_deferrable: 'on',
   default_transaction_isolation: 'serializable',
+  effective_cache_size: '1',
+  enable_distinct_reordering: 'off',
+  enable_gathermerge: 'off',
+  enable_group_by_reordering: 'off',
   enable_hashagg: 'off',
   enable_hashjoin: 'off',
+  enable_incremental_sort: 'off',
   enable_indexonlyscan: 'off',
   enable_indexscan: 'off',
+  enable_material: 'off',
+  enable_memoize: 'off',
   enable_nestloop: 'off',
+  enable_partition_pruning: 'off',
+  enable_partitionwise_join: 'on',
+  enable_presorted_aggregate: 'off',
+  enable_self_join_elimination: 'off',
   enable_sort: 'off',
   enable_tidscan: 'off',
   escape_string_warning: 'off',
@@ -31,27 +46,47 @@ const hostile: Record<string, string> = {
   extra_float_digits: '-15',
   from_collapse_limit: '1',
   geqo_threshold: '2',
+  hash_mem_multiplier: '1',
   idle_in_transaction_session_timeout: '1s',
   idle_session_timeout: '1s',
   IntervalStyle: 'iso_8601',
   jit_above_cost: '0',
   join_collapse_limit: '1',
   lock_timeout: '1ms',
+  maintenance_work_mem: '64kB',
+  max_parallel_workers_per_gather: '8',
+  min_parallel_index_scan_size: '0',
+  min_parallel_table_scan_size: '0',
+  parallel_setup_cost: '0',
+  parallel_tuple_cost: '0',
+  plan_cache_mode: 'force_custom_plan',
   'plpgsql.extra_errors': 'all',
+  'plpgsql.variable_conflict': 'use_variable',
   quote_all_identifiers: 'on',
+  random_page_cost: '1000',
+  restrict_nonsystem_relation_kind: 'view, foreign-table',
   row_security: 'off',
   search_path: 'evil, public',
+  seq_page_cost: '0',
   standard_conforming_strings: 'off',
   statement_timeout: '1s',
+  stats_fetch_consistency: 'snapshot',
   synchronize_seqscans: 'off',
   synchronous_commit: 'off',
+  temp_buffers: '800kB',
   TimeZone: 'Asia/Kathmandu',
   timezone_abbreviations: 'Australia',
+  transaction_timeout: '1s',
   transform_null_equals: 'on',
   vacuum_cost_delay: '100',
+  vacuum_cost_limit: '1',
   work_mem: '64kB',
+  xmlbinary: 'hex',
   xmloption: 'document'
 }
+
+/** Settings of which PostgreSQL stores a list of names. */
+const lists = ['restrict_nonsystem_relation_kind', 'search_path']
 
 async function hostileDatabase(t: Parameters<typeof freshDatabase>[0], options = {}) {
   const database = await freshDatabase(t, options)
@@ -65,7 +100,7 @@ async function hostileDatabase(t: Parameters<typeof freshDatabase>[0], options =
   }
   for (const [name, value] of Object.entries(hostile)) {
     await sql.query(
-      `alter database ${database.name} set ${name} = ${name === 'search_path' ? value : `'${value}'`}`
+      `alter database ${database.name} set ${name} = ${lists.includes(name) ? value.replaceAll(/[^, ]+/g, "'$&'") : `'${value}'`}`
     )
   }
   return { ...database, sql }
@@ -93,7 +128,8 @@ t.test('every session of the pool has the values of the service', async t => {
   const query = defaultsQuery.replace('reset_val', 'setting')
   const rows = (await database.query(query)) as { name: string; value: string }[]
   t.strictSame(differingDefaults(rows), { meaning: {}, pace: {} })
-  t.equal(rows.length, [...sessionSettings.matchAll(/set \w+ = /g)].length, 'PostgreSQL knows each')
+  const given = [...sessionSettings.matchAll(/set \w+ = |set_config\(/g)]
+  t.equal(rows.length, given.length, 'PostgreSQL knows each')
   const hidden = await database.query(defaultsQuery)
   t.match(differingDefaults(hidden as { name: string; value: string }[]).meaning, {
     synchronous_commit: 'on',
@@ -113,3 +149,14 @@ t.test('the server finds a deadlock before a wait for a lock ends', async t => {
   )
   t.ok(server!.lock > server!.deadlock, `${server!.lock} ms, ${server!.deadlock} ms`)
 })
+
+for (const locale of ["icu icu_locale 'tr-TR'", "builtin builtin_locale 'C.UTF-8'"]) {
+  t.test(`a service works in a database of the locale provider ${locale}`, async t => {
+    const { url, name } = await freshDatabase(t, { migrated: false })
+    const sql = await connect(t, url)
+    const other = `${name}_locale`
+    await sql.query(`create database ${other} template template0 encoding UTF8 locale_provider ${locale}`)
+    t.teardown(() => sql.query(`drop database ${other} with (force)`))
+    await runThroughVerbs(t, await service(t, { database: { url: url.replace(name, other) } }))
+  })
+}

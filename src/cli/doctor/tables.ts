@@ -70,11 +70,20 @@ export const ownership: Judge = ({ schema, server }) => {
 }
 
 export const grants: Judge = ({ schema, server }) => {
-  if (schema === null || schema.lacking.length === 0) return undefined
+  if (schema === null) return undefined
+  const { lacking, hiding } = schema
+  if (lacking.length > 0) {
+    return bad(
+      'grants',
+      `${server.role} lacks rights on ${lacking.join(', ')}`,
+      'The service refuses to start. As their owner, run the grants of docs/operations.md, under Roles.'
+    )
+  }
+  if (hiding.length === 0) return undefined
   return bad(
     'grants',
-    `${server.role} lacks rights on ${schema.lacking.join(', ')}`,
-    'The service refuses to start. As their owner, run the grants of docs/operations.md, under Roles.'
+    `row-level security hides rows of ${hiding.join(', ')} from ${server.role}`,
+    'The service refuses to start. As their owner, run alter table … disable row level security for each.'
   )
 }
 

@@ -3,11 +3,12 @@ import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
 import type { Target } from '../hosts.ts'
 import { connect, explainConnection, open } from './connect.ts'
-import { findLacking } from './grants.ts'
+import { findHiding, findLacking } from './grants.ts'
 import { compareMigrations } from './migrate.ts'
 import { probePooling, type PoolingFacts } from './pooling.ts'
 import type { HostFacts } from '../hostFacts.ts'
 import { reasonOf } from '../databaseErrors.ts'
+import { lockMsMax, statementMsMax } from '../sessionSettings.ts'
 import { holders, type Holder } from '../upkeep/snapshots.ts'
 
 interface ServerFacts {
@@ -95,8 +96,10 @@ interface SchemaFacts {
   edited: string[]
   later: string[]
   tables: TableFacts[]
-  /** Tables and sequences on which the role lacks rights that the service needs. */
+  /** Tables, sequences and functions on which the role lacks rights that the service needs. */
   lacking: string[]
+  /** Tables of which row-level security hides rows from the role. */
+  hiding: string[]
   /** The number of API keys; null before their table is made. */
   apiKeys: number | null
   jobs: JobFacts | null
@@ -131,7 +134,10 @@ export async function gatherFacts(target: Target, listenTarget: Target = target)
   const pooling = await probePooling(target, 'holdfast doctor')
   const client = await connect({ ...target, query_timeout: 20_000 }, 'holdfast doctor')
   try {
-    await client.query("set timezone = 'UTC'; set statement_timeout = 15000; set lock_timeout = 1000")
+    // Through a pooler the next client of this session is the service, so these are its own values.
+    await client.query(
+      `set timezone = 'UTC'; set statement_timeout = ${statementMsMax}; set lock_timeout = ${lockMsMax}`
+    )
     return {
       server: (await rowsOf<ServerFacts>(client, serverQuery))[0]!,
       pooling,
@@ -194,8 +200,16 @@ async function gatherSchema(client: pg.Client): Promise<SchemaFacts> {
   const jobs = (await exists(client, 'holdfast_jobs.version'))
     ? ((await rowsOf<JobFacts>(client, jobsQuery))[0] ?? null)
     : null
-  const lacking = await findLacking(client)
-  return { missing: missing.map(({ name }) => name), edited, later, tables, lacking, apiKeys, jobs }
+  return {
+    missing: missing.map(({ name }) => name),
+    edited,
+    later,
+    tables,
+    lacking: await findLacking(client),
+    hiding: await findHiding(client),
+    apiKeys,
+    jobs
+  }
 }
 
 const serverQuery = `

@@ -10,7 +10,7 @@ import type { Target } from '../hosts.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { migrationSettings } from '../sessionSettings.ts'
 import { connect } from './connect.ts'
-import { findLacking, grantsFor, sqlName } from './grants.ts'
+import { findHiding, findLacking, grantsFor, showRows, sqlName } from './grants.ts'
 import { postgresVersionMin, serverVersionNumMin } from './version.ts'
 
 const folder = new URL('../../../migrations/', import.meta.url)
@@ -43,6 +43,9 @@ export async function migrate(target: Target): Promise<string[]> {
   const client = await connect(target, 'holdfast migrate')
   try {
     const { role, database } = await refuseUnsafe(client)
+    // First, because the table of migrations may be hidden too, and then looks empty.
+    const hiding = await findHiding(client)
+    if (hiding.length > 0) throw new Error(explainHiding(role, hiding))
     const missing = await findMissing(client).catch(error => {
       throw isDenied(error) ? new Error(explainLacking(role, 'the schema holdfast')) : error
     })
@@ -97,6 +100,10 @@ const isDenied = (error: unknown) => isServerError(error, sqlState.rightLacking)
 
 const explainLacking = (role: string, subject: string) =>
   `The role ${role} lacks rights on ${subject}. As the owner, run: ${grantsFor(role)}`
+
+const explainHiding = (role: string, tables: string[]) =>
+  `Row-level security keeps rows of ${tables.join(', ')} from the role ${role}. As the owner, run: ` +
+  showRows(tables)
 
 function explainDenied(
   role: string,
@@ -168,10 +175,19 @@ interface ServerRow {
   standby: boolean
   role: string
   database: string
-  readOnly: string
-  /** Where the value of default_transaction_read_only comes from, as pg_settings names it. */
-  readOnlySource: string
+  settings: Record<RefusedSetting, { value: string; source: Source }>
 }
+
+/** Where a value comes from, as pg_settings names it. */
+type Source = string
+
+// The service does not override these: the first, because somebody wanted no writes; the second, because
+// only a superuser may.
+const refusedSettings = {
+  default_transaction_read_only: { value: 'on', means: 'The database takes no writes' },
+  session_replication_role: { value: 'replica', means: 'Triggers and foreign keys do not work' }
+}
+type RefusedSetting = keyof typeof refusedSettings
 
 const serverQuery = `
   select
@@ -183,10 +199,13 @@ const serverQuery = `
     pg_is_in_recovery() as standby,
     current_user as role,
     current_database() as database,
-    setting as "readOnly",
-    source as "readOnlySource"
-  from pg_settings
-  where name = 'default_transaction_read_only'`
+    (
+      select jsonb_object_agg(name, jsonb_build_object('value', setting, 'source', source))
+      from pg_settings
+      where name in (${Object.keys(refusedSettings)
+        .map(name => `'${name}'`)
+        .join(', ')})
+    ) as settings`
 
 /** Answers the role and the database, as SQL writes them. */
 async function refuseUnsafe(client: pg.Client): Promise<{ role: string; database: string }> {
@@ -218,17 +237,19 @@ async function refuseUnsafe(client: pg.Client): Promise<{ role: string; database
     )
   }
   const [role, database] = [sqlName(server.role), sqlName(server.database)]
-  if (server.readOnly === 'on') {
+  for (const [name, { value, means }] of Object.entries(refusedSettings)) {
+    const found = server.settings[name as RefusedSetting]
+    if (found.value !== value) continue
     throw new Error(
-      'The database takes no writes: default_transaction_read_only is on. Where nobody wants it so, run: ' +
-        resetReadOnly(server.readOnlySource, role, database)
+      `${means}: ${name} is ${value}. Where nobody wants it so, run: ` +
+        resetSetting(name, found.source, role, database)
     )
   }
   return { role, database }
 }
 
-function resetReadOnly(source: string, role: string, database: string): string {
-  const reset = 'reset default_transaction_read_only;'
+function resetSetting(name: string, source: Source, role: string, database: string): string {
+  const reset = `reset ${name};`
   if (source === 'user') return `alter role ${role} ${reset}`
   if (source === 'database user') return `alter role ${role} in database ${database} ${reset}`
   if (source === 'database') return `alter database ${database} ${reset}`
