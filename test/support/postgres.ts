@@ -10,6 +10,7 @@ import pg from 'pg'
 import tap, { type Test } from 'tap'
 import { startEmbedded, type Embedded } from '../../src/store/setup/embedded.ts'
 import { migrate } from '../../src/store/setup/migrate.ts'
+import { tcpServer } from './tcpServer.ts'
 
 export interface Database {
   name: string
@@ -65,10 +66,14 @@ let template: Promise<string> | undefined
 
 /** The url of the server that test/run.ts has started. A file run by itself starts its own. */
 function sharedServer(): Promise<string> {
-  shared ??= Promise.resolve(
-    process.env.HOLDFAST_TEST_POSTGRES ?? freshServer(tap).then(server => server.url)
-  )
+  shared ??= startShared()
   return shared
+}
+
+async function startShared(): Promise<string> {
+  // A pooler runs as another user, to whom the folder of a socket is closed.
+  if (process.env.HOLDFAST_TEST_POOLER !== undefined) return (await tcpServer(tap)).url()
+  return process.env.HOLDFAST_TEST_POSTGRES ?? (await freshServer(tap)).url
 }
 
 /**

@@ -64,6 +64,8 @@ export function client(url: string): Client {
 const processes = process.env.HOLDFAST_TEST_PROCESSES
 /** With HOLDFAST_TEST_CELLS=2, they run through the router of two cells. */
 const cells = process.env.HOLDFAST_TEST_CELLS
+/** With HOLDFAST_TEST_POOLER=transaction, they run through PgBouncer in that mode. */
+const pooler = process.env.HOLDFAST_TEST_POOLER
 
 /**
  * A service in this process, stopped when `t` ends. Give `database` to run a second replica over
@@ -74,6 +76,10 @@ export async function service(
   { database, env = {} }: { database?: { url: string }; env?: Record<string, string> } = {}
 ): Promise<Client & { databaseUrl: string; stop: () => Promise<void> }> {
   const { url } = database ?? (await freshDatabase(t))
+  if (pooler !== undefined && database === undefined) {
+    const { transactionPooler } = await import('./pgbouncer.ts')
+    env = { ...(await transactionPooler(t, url)).env, ...env }
+  }
   if (cells !== undefined && database === undefined) return await behindRouter(t, url, env)
   if (processes !== undefined) return await severalProcesses(t, processes, url, env)
   const running = await startService(
