@@ -24,6 +24,8 @@ COPY migrations ./migrations
 COPY openapi ./openapi
 COPY src ./src
 COPY --from=guide /app/dist/guide ./dist/guide
+# A clone under umask 077 is its owner's alone, and whoever runs the service must read it.
+RUN chmod -R a+rX package.json LICENSE NOTICE bin migrations openapi src dist
 
 # Every address in a container belongs to it alone. The ports you publish decide who reaches it.
 ENV HOLDFAST_HOST=0.0.0.0 HOLDFAST_PORT=8080
