@@ -120,6 +120,11 @@ t.test(
     const leased = other.post('/queues/q/lease', { waitSeconds: 20 })
     await one.post('/queues/q/messages', { body: 1 })
     t.equal((await leased).body.messages.length, 1)
+
+    const bySql = one.post('/queues/q/lease', { waitSeconds: 20 })
+    const app = await connect(t, env.HOLDFAST_DATABASE_URL)
+    for (const text of ['begin', "select holdfast.enqueue('q', '2', '{}')", 'commit']) await app.query(text)
+    t.equal((await bySql).body.messages[0].body, 2)
   }
 )
 

@@ -16,7 +16,8 @@ import { postgresVersionMin, serverVersionNumMin } from './version.ts'
 const folder = new URL('../../../migrations/', import.meta.url)
 
 // To create a schema `if not exists` needs a right on the database, even where the schema is there.
-export const schemaExists = 'select to_regnamespace($1) is not null as made'
+// It reads the table of schemas, because to_regnamespace may answer from before a wait for a lock.
+export const schemaExists = 'select exists (select from pg_namespace where nspname = $1) as made'
 
 const createTable = `
   create table if not exists holdfast.migrations (
