@@ -370,11 +370,10 @@ declare
   swapped_out bigint[];
   swapped_in bigint[];
   taken_over bigint[];
-  swaps bigint;
-  swapped_from bigint;
   empty text[];
   at_limit text[] := holdfast.lines_at_limit(of_queue, of_lines);
 begin
+  ready := 0;
   select
     array_agg(parked.id order by k.n) filter (where standing.id is null and parked.id is not null),
     array_agg(k.line) filter (where standing.id is null and parked.id is null),
@@ -414,60 +413,66 @@ begin
     select (standing.turn_rank, parked.place) < (parked.turn_rank, standing.place) as it
   ) goes_before;
 
-  -- A lease that has locked the standing one takes it, and then calls this function itself.
-  update holdfast.messages m
-  set position = null
-  where m.queue_id = of_queue
-    and m.id in (
-      select s.id
-      from holdfast.messages s
-      where s.queue_id = of_queue
-        and s.id = any(swapped_out)
-        and s.leased_until is null
-      for no key update skip locked
-    );
-  with swapped as (
+  if swapped_in is not null then
+    -- A lease that has locked the standing one takes it, and then calls this function itself.
     update holdfast.messages m
-    set position = taken_over[width_bucket(m.id, swapped_in)]
+    set position = null
     where m.queue_id = of_queue
-      and m.id = any(swapped_in)
-      and (
-        select s.position is null
+      and m.id in (
+        select s.id
         from holdfast.messages s
         where s.queue_id = of_queue
-          and s.id = swapped_out[width_bucket(m.id, swapped_in)]
-      )
-    returning m.position
-  )
-  select count(*), min(s.position)
-  into swaps, swapped_from
-  from swapped s;
+          and s.id = any(swapped_out)
+          and s.leased_until is null
+        for no key update skip locked
+      );
+    -- A lease that met the swap has passed its position by. So the answer counts it as ready again.
+    with swapped as (
+      update holdfast.messages m
+      set position = taken_over[width_bucket(m.id, swapped_in)]
+      where m.queue_id = of_queue
+        and m.id = any(swapped_in)
+        and (
+          select s.position is null
+          from holdfast.messages s
+          where s.queue_id = of_queue
+            and s.id = swapped_out[width_bucket(m.id, swapped_in)]
+        )
+      returning m.position
+    )
+    select count(*), min(s.position)
+    into ready, "position"
+    from swapped s;
+  end if;
 
-  with turns as materialized (
-    select
-      array_agg(t.id order by t.id) as ids,
-      array_agg(t.turn order by t.id) as positions
-    from (
-      select p.id, nextval('holdfast.positions') as turn
-      from (select * from unnest(promoted) with ordinality as p (id, n) order by n) p
-    ) t
-  ), advanced as (
-    update holdfast.messages m
-    set position = turns.positions[width_bucket(m.id, turns.ids)]
-    from turns
-    where m.queue_id = of_queue
-      and m.id = any(promoted)
-    returning m.position
-  )
-  -- A lease that met the swap has passed its position by. So the answer counts it as ready again.
-  select count(*) + swaps, least(min(a.position), swapped_from)
-  into ready, "position"
-  from advanced a;
+  if promoted is not null then
+    with turns as materialized (
+      select
+        array_agg(t.id order by t.id) as ids,
+        array_agg(t.turn order by t.id) as positions
+      from (
+        select p.id, nextval('holdfast.positions') as turn
+        from (select * from unnest(promoted) with ordinality as p (id, n) order by n) p
+      ) t
+    ), advanced as (
+      update holdfast.messages m
+      set position = turns.positions[width_bucket(m.id, turns.ids)]
+      from turns
+      where m.queue_id = of_queue
+        and m.id = any(promoted)
+      returning m.position
+    )
+    select ready + count(*), least(give_turns.position, min(a.position))
+    into ready, "position"
+    from advanced a;
+  end if;
 
-  delete from holdfast.lines l
-  where l.queue_id = of_queue
-    and l.line = any(empty)
-    and l.leased = 0;
+  if empty is not null then
+    delete from holdfast.lines l
+    where l.queue_id = of_queue
+      and l.line = any(empty)
+      and l.leased = 0;
+  end if;
 end
 $$;
 
@@ -534,37 +539,29 @@ declare
   at_limit text[];
   ended text[];
 begin
-  with locked as materialized (
-    select k.line, k.counted, l.leased
+  with uncounted as (
+    -- Each has a row. An insert finds it, locks it and changes it at once, which costs least.
+    insert into holdfast.lines as l (queue_id, line, leased)
+    select of_queue, k.line, -k.counted
     from (
       select *
       from unnest(of_lines, counted) as k (line, counted)
+      where k.counted > 0
       order by k.line collate "C"
-      offset 0
     ) k
-    cross join lateral (
-      select l.leased
-      from holdfast.lines l
-      where l.queue_id = of_queue
-        and l.line = k.line
-      limit 1
-      for no key update
-    ) l
-    where k.counted > 0
-  ), uncounted as (
-    update holdfast.lines l
-    set leased = l.leased - k.counted
-    from locked k
-    where l.queue_id = of_queue
-      and l.line = any(array(select line from locked))
-      and l.line = k.line
+    on conflict (queue_id, line) do update set leased = l.leased + excluded.leased
+    returning l.line, l.leased
   )
   select
-    array_agg(k.line) filter (where k.leased >= q.max_leased_per_group),
-    array_agg(k.line) filter (where k.leased = k.counted)
+    array_agg(u.line) filter (where u.leased + k.counted >= (
+      select q.max_leased_per_group
+      from holdfast.queues q
+      where q.id = of_queue
+    )),
+    array_agg(u.line) filter (where u.leased = 0)
   into at_limit, ended
-  from locked k
-  left join holdfast.queues q on q.id = of_queue;
+  from uncounted u
+  join unnest(of_lines, counted) as k (line, counted) on k.line = u.line;
 
   return array(
     select k.line
