@@ -1,7 +1,7 @@
 /**
  * A message's rank, by which leases take it: twice its priority, and 1 more when it comes back. So
- * a message that came back goes before the new ones of its priority. In an ordered queue, the place in
- * its line says so already. Its group takes turns with the others, and so goes behind them.
+ * a message that came back goes before the new ones of its priority. In an ordered queue with fairness
+ * it gets no higher rank: its group goes behind the others, and its place in the line keeps the order.
  */
 import { priorityMax } from '../core/limits.ts'
 import { priorityDefault } from '../core/options.ts'
@@ -26,7 +26,14 @@ export const priorityOfAcked = 'm.rank >> 1'
 export const rankAsReturned = sql`
   rank = case
     when m.line is null then m.rank | 1
-    else m.rank
+    when m.turn_rank is not null
+      or (
+        select q.fairness = 'group'
+        from holdfast.queues q
+        where q.id = m.queue_id
+      )
+    then m.rank
+    else m.rank | 1
   end,
   turn_rank = m.turn_rank | 1`
 

@@ -67,15 +67,20 @@ t.test('what comes back stands in its old place', async t => {
   t.equal(await queue.drain(), 'a1 a2')
 })
 
-t.test('a group whose message comes back goes behind the groups that are ready', async t => {
+t.test('with fairness, a group whose message comes back goes behind the groups that are ready', async t => {
   for (const back of ['fail', 'release', 'expire'] as const) {
-    const queue = await queueWith({ ordering: 'group', maxAttempts: 100 })
-    await queue.put('a1 a2 b1')
-    const [a1] = await queue.lease()
-    if (back === 'expire') await endLeases(queue, [a1!.id])
-    else await queue[back](a1!)
-    while ((await holdfast.get(queue.path)).body.counts.leased > 0);
-    t.equal(await queue.drain(), 'b1 a1 a2', back)
+    for (const [fairness, drained] of [
+      ['group', 'b1 a1 a2'],
+      ['none', 'a1 b1 a2']
+    ] as const) {
+      const queue = await queueWith({ ordering: 'group', fairness, maxAttempts: 100 })
+      await queue.put('a1 a2 b1')
+      const [a1] = await queue.lease()
+      if (back === 'expire') await endLeases(queue, [a1!.id])
+      else await queue[back](a1!)
+      while ((await holdfast.get(queue.path)).body.counts.leased > 0);
+      t.equal(await queue.drain(), drained, `${back}, fairness ${fairness}`)
+    }
   }
 })
 

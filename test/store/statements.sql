@@ -3956,7 +3956,14 @@ with held as materialized (
     lease_id = null,
     rank = case
       when m.line is null then m.rank | 1
-      else m.rank
+      when m.turn_rank is not null
+        or (
+          select q.fairness = 'group'
+          from holdfast.queues q
+          where q.id = m.queue_id
+        )
+      then m.rank
+      else m.rank | 1
     end,
     turn_rank = m.turn_rank | 1,
     position = case
@@ -8195,7 +8202,14 @@ with held as materialized (
     lease_id = null,
     rank = case
       when m.line is null then m.rank | 1
-      else m.rank
+      when m.turn_rank is not null
+        or (
+          select q.fairness = 'group'
+          from holdfast.queues q
+          where q.id = m.queue_id
+        )
+      then m.rank
+      else m.rank | 1
     end,
     turn_rank = m.turn_rank | 1,
     position = case
@@ -9634,7 +9648,14 @@ with seen as materialized (
     lease_id = null,
     rank = case
       when m.line is null then m.rank | 1
-      else m.rank
+      when m.turn_rank is not null
+        or (
+          select q.fairness = 'group'
+          from holdfast.queues q
+          where q.id = m.queue_id
+        )
+      then m.rank
+      else m.rank | 1
     end,
     turn_rank = m.turn_rank | 1,
     position = case
