@@ -17,6 +17,8 @@ const answerMsMax = 3000
 /** A connection that has rested longer is asked whether it lives before it is used. */
 const restMsMax = 500
 const ping = { text: 'select', query_timeout: 1000 }
+// A pooler that is paused takes connections, and answers nothing on them.
+const settingsQuery = { text: sessionSettings, query_timeout: answerMsMax }
 const commitQuery = { text: 'commit', query_timeout: answerMsMax }
 
 /** The connections of one pool. Each is made when it is first needed. */
@@ -49,7 +51,7 @@ export class Connections {
         // While a client is checked out the pool does not listen, and an error between two queries
         // would end the process.
         client.on('error', hear)
-        await (hosts?.admit(client, sessionSettings) ?? client.query(sessionSettings))
+        await (hosts?.admit(client, sessionSettings) ?? client.query(settingsQuery))
       }
     })
     this.#pool.on('error', hear)
