@@ -38,7 +38,7 @@ async function useOnce({ path }: FlowQueue): Promise<number> {
   return acked
 }
 
-/** Rows of leases stay until the leases would have ended, and rates until they are full, for 10 s at least. */
+/** Rows of leases stay until the leases would have ended, and rates of lines for 10 s at least. */
 async function passTime({ name }: FlowQueue): Promise<void> {
   for (const change of [
     "leases set ends_at = now() - interval '1 second'",

@@ -3,7 +3,7 @@
  * them.
  */
 
-/** A line of its own. Each piece of work in it is done when it is its turn. What it throws is its own affair. */
+/** A line. Each piece of work in it is done when it is its turn. What the work throws is its own affair. */
 export function lineOfWork(): (work: () => void) => void {
   const waiting: (() => void)[] = []
   const next = () => {
