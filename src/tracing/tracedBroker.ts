@@ -1,14 +1,12 @@
 /** The broker with a span around every call that sends, receives or settles messages. */
 import { context, type Context, type Span } from '@opentelemetry/api'
 import { Broker } from '../core/broker.ts'
-import type { Caller } from '../core/caller.ts'
 import type { Completion } from '../core/completion.ts'
-import type { Enqueued, NewMessage } from '../core/message.ts'
+import type { NewMessage } from '../core/message.ts'
 import type { SettleVerb } from '../core/ports.ts'
 import { parseReceipt } from '../core/receipt.ts'
-import type { Publication, PublishedCopy } from '../core/topic.ts'
-import type { Leased, LeaseRequest } from '../core/verbs/lease.ts'
-import type { Outcome, Settlement } from '../core/verbs/settle.ts'
+import type { Leased } from '../core/verbs/lease.ts'
+import type { Outcome } from '../core/verbs/settle.ts'
 import { contextsOf, headersSentBy, sentWith } from './messageContext.ts'
 import { isInRequest } from './requests.ts'
 import { begin, fail, failWith, nowMs, parentFrom, within } from './spans.ts'
@@ -17,32 +15,15 @@ import { begin, fail, failWith, nowMs, parentFrom, within } from './spans.ts'
 export class TracedBroker extends Broker {
   override readonly makesSpans = true
 
-  override enqueue(
-    caller: Caller,
-    name: string,
-    messages: NewMessage[],
-    list: boolean,
-    mayMake = true
-  ): Promise<Enqueued[]> {
+  override enqueue(...[caller, name, messages, list, mayMake]: Parameters<Broker['enqueue']>) {
     return send('enqueue', name, messages, sent => super.enqueue(caller, name, sent, list, mayMake))
   }
 
-  override publish(
-    caller: Caller,
-    topic: string,
-    messages: Publication[],
-    list: boolean
-  ): Promise<PublishedCopy[]> {
+  override publish(...[caller, topic, messages, list]: Parameters<Broker['publish']>) {
     return send('publish', topic, messages, sent => super.publish(caller, topic, sent, list))
   }
 
-  override lease(
-    caller: Caller,
-    name: string,
-    request: LeaseRequest,
-    receipts: string[],
-    signalOf: () => AbortSignal
-  ): Promise<Leased> {
+  override lease(...[caller, name, request, receipts, signalOf]: Parameters<Broker['lease']>) {
     const work = () => super.lease(caller, name, request, receipts, signalOf)
     if (!isInRequest()) return work()
     const asker = context.active()
@@ -55,13 +36,7 @@ export class TracedBroker extends Broker {
     )
   }
 
-  override settle(
-    caller: Caller,
-    name: string,
-    verb: SettleVerb,
-    settlements: Settlement[],
-    pointer: (index: number) => string
-  ): Promise<Outcome[]> {
+  override settle(...[caller, name, verb, settlements, pointer]: Parameters<Broker['settle']>) {
     const work = () => super.settle(caller, name, verb, settlements, pointer)
     if (!isInRequest()) return work()
     const receipts = settlements.map(({ receipt }) => receipt)
@@ -69,7 +44,7 @@ export class TracedBroker extends Broker {
     return within(span, work, outcomes => tellOutcomes(span, name, receipts, outcomes))
   }
 
-  override complete(caller: Caller, name: string, completions: Completion[]): Promise<Outcome[]> {
+  override complete(...[caller, name, completions]: Parameters<Broker['complete']>) {
     const receipts = completions.map(({ receipt }) => receipt)
     const span = beginSettle('ack', name, receipts)
     return within(
@@ -80,12 +55,8 @@ export class TracedBroker extends Broker {
   }
 
   override completeAndLease(
-    caller: Caller,
-    name: string,
-    request: LeaseRequest,
-    completions: Completion[],
-    signalOf: () => AbortSignal
-  ): Promise<Leased> {
+    ...[caller, name, request, completions, signalOf]: Parameters<Broker['completeAndLease']>
+  ) {
     const receipts = completions.map(({ receipt }) => receipt)
     const span = beginSettle('ack', name, receipts)
     const followed = followedFrom(span, completions)
