@@ -73,10 +73,8 @@ export const ackWithNextStatement: Statement<StoredRow & { acked: string | null;
 /** Acks, and keeps the results where the queue keeps acked messages. No id may come twice. */
 async function ack(session: Session, queueId: Digits, held: Completed[]): Promise<Changed<Held>> {
   if (held.every(({ result }) => result == null)) return await plainAck(session, queueId, held)
-  const values = heldArrays(queueId, held)
-  return changedBy(
-    await session.query(completeStatement, [...values, held.map(({ result = null }) => result)])
-  )
+  const values = [queueId, ...heldArrays(held, 'id', 'fence', 'result')]
+  return changedBy(await session.query(completeStatement, values))
 }
 
 /**
@@ -90,11 +88,9 @@ async function ackWithNext(
   next: NextRow[]
 ): Promise<AckedWithNext | null> {
   const rows = next.map(({ row }) => row)
-  // To be sorted. The order of what the caller has is that of `next`.
-  const sorted = [...held]
   const [answer] = await session.query(ackWithNextStatement, [
-    ...heldArrays(queueId, sorted),
-    sorted.map(({ result = null }) => result),
+    queueId,
+    ...heldArrays(held, 'id', 'fence', 'result'),
     int4Array([...new Set(rows.map(row => Number(row.queueId)))]),
     next.map(({ follows }) => follows),
     ...plainColumns(rows),

@@ -279,9 +279,9 @@ function statementFor(
   const values = [queueId, ranks, from, holders.length, bytesMax, holders, seconds, workers]
   const hasKeys = keys.length > 1
   if (!hasKeys && acks.length === 0) return [statements.lease, values]
-  const [, ids, fences] = heldArrays(queueId, acks)
-  if (!hasKeys) return [statements.ackAndLease, [...values, ids, fences]]
-  return [statements.ackAndLeaseKeyed, [...values, ids, fences, entries, keys, keyWorkers]]
+  const acked = heldArrays(acks, 'id', 'fence')
+  if (!hasKeys) return [statements.ackAndLease, [...values, ...acked]]
+  return [statements.ackAndLeaseKeyed, [...values, ...acked, entries, keys, keyWorkers]]
 }
 
 /** How far the scan came that looked for `wanted` messages. null: there was none. */

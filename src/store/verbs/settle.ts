@@ -114,7 +114,7 @@ export const ackStatement: Statement<Settled<Held>> = {
 
 /** Removes messages, or keeps them as acked where the queue says so. No id may come twice. */
 export async function ack(session: Session, queueId: Digits, held: Held[]): Promise<Changed<Held>> {
-  return changedBy(await session.query(ackStatement, heldArrays(queueId, held)))
+  return changedBy(await session.query(ackStatement, [queueId, ...heldArrays(held, 'id', 'fence')]))
 }
 
 /** The retry curve of core/retry.ts, for message `m` by the settings of queue `q`. */
@@ -252,10 +252,8 @@ export const failStatement: Statement<Settled<Failed>> = {
 /** Ends attempts that failed: a message is tried again later, or is dead. No id may come twice. */
 export async function fail(session: Session, queueId: Digits, held: Failure[]): Promise<Changed<Failed>> {
   const rows = await session.query(failStatement, [
-    ...heldArrays(queueId, held),
-    held.map(({ reason }) => reason),
-    held.map(({ delaySeconds }) => delaySeconds),
-    held.map(({ dead }) => dead)
+    queueId,
+    ...heldArrays(held, 'id', 'fence', 'reason', 'delaySeconds', 'dead')
   ])
   return changedBy(rows)
 }
@@ -316,7 +314,7 @@ export const releaseStatement: Statement<Settled<Released>> = {
 
 /** Gives messages back: they are ready, and the attempt does not count. No id may come twice. */
 export async function release(session: Session, queueId: Digits, held: Held[]): Promise<Changed<Released>> {
-  return changedBy(await session.query(releaseStatement, heldArrays(queueId, held)))
+  return changedBy(await session.query(releaseStatement, [queueId, ...heldArrays(held, 'id', 'fence')]))
 }
 
 // A lease that is shortened may now end before its row of leases says, so the row's end is drawn
@@ -358,16 +356,16 @@ export async function extend(
   held: Extension[]
 ): Promise<Changed<Extended>> {
   const rows = await session.query(extendStatement, [
-    ...heldArrays(queueId, held),
-    held.map(({ leaseSeconds }) => leaseSeconds)
+    queueId,
+    ...heldArrays(held, 'id', 'fence', 'leaseSeconds')
   ])
   return { rows, freed: null }
 }
 
-/** The parameters of heldRows. It sorts `held` by id, so arrays made from it later agree. */
-export function heldArrays(queueId: Digits, held: Held[]): [Digits, Digits[], Digits[]] {
-  held.sort((a, b) => a.id.length - b.id.length || (a.id < b.id ? -1 : 1))
-  return [queueId, held.map(({ id }) => id), held.map(({ fence }) => fence)]
+/** These members of what is held, each as an array, all in the order of the ids that heldRows needs. */
+export function heldArrays<H extends Held>(held: H[], ...members: (keyof H)[]): unknown[][] {
+  const sorted = held.toSorted((a, b) => a.id.length - b.id.length || (a.id < b.id ? -1 : 1))
+  return members.map(member => sorted.map(each => each[member]))
 }
 
 export const settleVerbs = { ack, fail, extend, release }
