@@ -1,4 +1,5 @@
 /** What is counted of a queue: its messages by state, and totals since the queue was made. */
+import { keysOf } from './table.ts'
 
 /** Each state of a message, in the order in which tables show them. */
 export const states = ['ready', 'delayed', 'leased', 'dead', 'acked'] as const
@@ -41,7 +42,7 @@ export const labelledTotals: Partial<Record<Total, { name: string; by: string }>
   sent: { name: 'moved', by: 'redrive' }
 }
 
-export const totalNames = Object.keys(totals) as Total[]
+export const totalNames = keysOf(totals)
 
 export type StateCounts = Record<State, number>
 

@@ -82,3 +82,6 @@ export function boundsOf({ min, above, max }: NumberRow): string {
   const upper = max.toLocaleString('en')
   return above === undefined ? `${min!.toLocaleString('en')} to ${upper}` : `above ${above}, to ${upper}`
 }
+
+/** The keys of a table with their type, which Object.keys forgets. The table must have no others. */
+export const keysOf = <K extends string>(table: Record<K, unknown>) => Object.keys(table) as K[]

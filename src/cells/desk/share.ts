@@ -8,6 +8,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Caller } from '../../core/caller.ts'
 import { Share } from '../../core/engine/share.ts'
 import { QueueError } from '../../core/errors.ts'
+import { keysOf } from '../../core/table.ts'
 
 const callsMax = 2000
 
@@ -85,7 +86,7 @@ export function shareCalls(app: FastifyInstance, { connectionsMax, waitingBytesM
   const end = async (request: FastifyRequest) => {
     const held = holding.get(request)
     if (held === undefined || !holding.delete(request)) return
-    for (const what of Object.keys(shares) as (keyof typeof shares)[]) {
+    for (const what of keysOf(shares)) {
       shares[what].give(held.caller, held[what])
     }
     const known = callers.get(held.caller.id)!

@@ -1,4 +1,5 @@
 /** The last hour of every queue, as the replicas have written it. */
+import { keysOf } from '../../core/table.ts'
 import type { OpenState, Total } from '../../core/counters.ts'
 import type { Digits } from '../../core/message.ts'
 import { hourSeconds, stepsCount, type Sample, type SparkSample, type StepTimes } from '../../core/series.ts'
@@ -63,7 +64,7 @@ export const seriesStatement: Statement<{
   text: sql`
     select
       t.at as last,
-      ${samplesOf(Object.keys(sampled) as SampleMember[])} as samples,
+      ${samplesOf(keysOf(sampled))} as samples,
       (
         select json_agg(json_build_object('at', at, 'waits', waits, 'works', works))
         from holdfast.times

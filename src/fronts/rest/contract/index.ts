@@ -1,7 +1,7 @@
 /** All operations of the contract, in the order in which the OpenAPI document lists them. */
-import type { SettleVerb } from '../../../core/ports.ts'
+import { keysOf } from '../../../core/table.ts'
 import { apiKeyOperations } from './apiKeys.ts'
-import { Bulk, bulkOperation, type PlainBulkAction } from './bulk.ts'
+import { Bulk, bulkOperation } from './bulk.ts'
 import { consumerOperations } from './consumers.ts'
 import { groupOperations } from './groups.ts'
 import { enqueueOperations } from './enqueue.ts'
@@ -19,7 +19,7 @@ import { topicOperations } from './topics.ts'
 
 export const contract: Operation[] = [
   ...Object.values<Operation>(queueOperations),
-  ...(Object.keys(Bulk) as PlainBulkAction[]).map(bulkOperation),
+  ...keysOf(Bulk).map(bulkOperation),
   ...Object.values<Operation>(redriveOperations),
   ...Object.values<Operation>(failureOperations),
   ...Object.values<Operation>(consumerOperations),
@@ -27,7 +27,7 @@ export const contract: Operation[] = [
   ...Object.values<Operation>(enqueueOperations),
   ...Object.values<Operation>(messageOperations),
   ...Object.values<Operation>(leaseOperations),
-  ...(Object.keys(Settle) as SettleVerb[]).map(settleOperation),
+  ...keysOf(Settle).map(settleOperation),
   ...Object.values<Operation>(pushOperations),
   ...Object.values<Operation>(topicOperations),
   ...Object.values<Operation>(scheduleOperations),

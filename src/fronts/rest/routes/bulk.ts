@@ -1,12 +1,13 @@
 /** Handlers of the bulk actions, and of their dry runs. All actions are alike. */
 import type { Broker } from '../../../core/broker.ts'
 import { filterOf, noLimit, type Selection } from '../../../core/message.ts'
+import { keysOf } from '../../../core/table.ts'
 import { givenUp } from '../../shared/givenUp.ts'
-import { Bulk, bulkOperation, type BulkRequest, type PlainBulkAction } from '../contract/bulk.ts'
+import { Bulk, bulkOperation, type BulkRequest } from '../contract/bulk.ts'
 import type { Server } from '../../shared/server.ts'
 
 export function bulkRoutes(app: Server, broker: Broker): void {
-  for (const action of Object.keys(Bulk) as PlainBulkAction[]) {
+  for (const action of keysOf(Bulk)) {
     app.route({
       ...bulkOperation(action),
       async handler(request, reply) {
