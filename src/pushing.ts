@@ -23,8 +23,13 @@ interface PushingOptions {
 /** Starts to deliver. A failed read of the pushes goes to `onError`, and is made again. */
 export async function startPushing({ siblings, tracing, ...options }: PushingOptions) {
   const { broker, onError } = options
-  const { place, places } = siblings
-  const front = new PushFront({ ...options, place, places, trace: tracing?.traceDelivery ?? null })
+  const { processIndex, processCount } = siblings
+  const front = new PushFront({
+    ...options,
+    processIndex,
+    processCount,
+    trace: tracing?.traceDelivery ?? null
+  })
   const read = () => broker.pushes.read()
   await read().catch(onError)
   const reading = repeat(read, readPauseMs, onError)

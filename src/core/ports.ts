@@ -10,8 +10,8 @@
  *   one before.
  * - A **receipt** names queue, message and fence. It is good until its message is leased again.
  * - A **flush** is one commit for many callers.
- * - A **position** is the place of a message among the ready ones. The message gets a new one each
- *   time it becomes ready.
+ * - A **position** orders ready messages. A message gets a new one each time it becomes ready.
+ * - A **place** orders the messages of a line, whatever their state.
  *
  * When PostgreSQL fails, every verb refuses in the same way.
  * - `databaseUnavailable`: nothing happened.
@@ -46,9 +46,9 @@ export type * from './settlePorts.ts'
  * because acks make room under load. `last` is for browsing and bulk actions. It comes after all
  * other work, and has at most half of the connections.
  */
-export interface Store extends Place {
-  readonly first: Place
-  readonly last: Place
+export interface Store extends RankedVerbs {
+  readonly first: RankedVerbs
+  readonly last: RankedVerbs
   /** True when `lease` failed because a key was used before. Nothing was leased or acked then. */
   isLeaseKeyTaken(error: unknown): boolean
   /** True when other sessions kept being faster. Nothing was done then. */
@@ -57,8 +57,8 @@ export interface Store extends Place {
   forgetScan(queueId: Digits): void
 }
 
-/** Connections on which verbs run. */
-export interface Place extends Verbs {
+/** The verbs at one rank: which connections they may use when all are busy. */
+export interface RankedVerbs extends Verbs {
   /** Runs the work in one commit. An error undoes all of it. A deadlock runs it again. */
   transaction<T>(work: (verbs: Verbs) => Promise<T>): Promise<T>
   /**

@@ -30,25 +30,25 @@ export function collapse(rows: EnqueueRow[]): {
   )
   const left: EnqueueRow[] = []
   const firsts: EnqueueRow[] = []
-  const places = new Map<string, number>()
-  const placeOf = rows.map(row => {
+  const indexes = new Map<string, number>()
+  const indexOf = rows.map(row => {
     const key = uniqueKeyOf(row)
-    const place = key === null || apart.has(key) ? undefined : places.get(key)
-    if (place === undefined) {
-      if (key !== null) places.set(key, left.length)
+    const leftIndex = key === null || apart.has(key) ? undefined : indexes.get(key)
+    if (leftIndex === undefined) {
+      if (key !== null) indexes.set(key, left.length)
       firsts.push(row)
       return left.push(row) - 1
     }
-    if (replaces(row)) left[place] = row
-    return place
+    if (replaces(row)) left[leftIndex] = row
+    return leftIndex
   })
   const spread = (answers: EnqueueAnswer[]) =>
     rows.map((row, index) => {
-      const place = placeOf[index]!
-      const answer = answers[place]!
+      const leftIndex = indexOf[index]!
+      const answer = answers[leftIndex]!
       if (answer === null || left.length === rows.length) return answer
-      const isFirst = firsts[place] === row
-      const position = left[place] === row ? answer.position : null
+      const isFirst = firsts[leftIndex] === row
+      const position = left[leftIndex] === row ? answer.position : null
       const stored = isFirst && !answer.duplicate && answer.replaced !== true
       if (stored) return { ...answer, position }
       const replaced = replaces(row) && !answer.duplicate

@@ -73,10 +73,10 @@ class Processes {
     await Promise.all(running.map(worker => worker.isDead() || once(worker, 'exit')))
   }
 
-  /** Starts the process of this place. Answers where it serves; throws when it cannot. */
-  async #serve(say: (line: string) => void, place: number): Promise<string> {
+  /** Starts the process of this index. Answers where it serves; throws when it cannot. */
+  async #serve(say: (line: string) => void, processIndex: number): Promise<string> {
     const worker = cluster.fork()
-    send(worker, { is: 'starting', replica: this.#replica, place, places: this.#count })
+    send(worker, { is: 'starting', replica: this.#replica, processIndex, processCount: this.#count })
     const member: Member = { id: String(worker.id), send: message => send(worker, message) }
     const startedMs = performance.now()
     this.#running.add(worker)
@@ -94,20 +94,21 @@ class Processes {
       worker.once('exit', (code, signal) => {
         this.#running.delete(worker)
         this.#relay.leave(member)
-        if (isServing) this.#replace({ worker, place, code, signal, livedMs: performance.now() - startedMs })
-        else reject(new Error(`A process of the service ended before it served (${signal ?? code}).`))
+        if (isServing) {
+          this.#replace({ worker, processIndex, code, signal, livedMs: performance.now() - startedMs })
+        } else reject(new Error(`A process of the service ended before it served (${signal ?? code}).`))
       })
     })
   }
 
   async #replace(ended: {
     worker: Worker
-    place: number
+    processIndex: number
     code: number
     signal: string
     livedMs: number
   }): Promise<void> {
-    const { worker, place, code, signal, livedMs } = ended
+    const { worker, processIndex, code, signal, livedMs } = ended
     for (let failures = livedMs < soundMs ? 1 : 0; !this.#stopping.signal.aborted; failures++) {
       this.#log.error(
         { part: 'processes', pid: worker.process.pid, code, signal },
@@ -118,7 +119,7 @@ class Processes {
         () => {}
       )
       if (this.#stopping.signal.aborted) return
-      const failed = await this.#serve(() => {}, place).then(
+      const failed = await this.#serve(() => {}, processIndex).then(
         () => null,
         (error: Error) => error
       )

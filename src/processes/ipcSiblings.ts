@@ -16,8 +16,8 @@ type AnyAnswerer = (about: unknown) => Promise<unknown>
 export class IpcSiblings implements Siblings {
   readonly alone = false
   readonly replica: string
-  readonly place: number
-  readonly places: number
+  readonly processIndex: number
+  readonly processCount: number
   readonly #send: (message: FromServer, sent?: () => void) => void
   readonly #hearers = new Map<keyof Told, AnyHearer[]>()
   readonly #answerers = new Map<keyof Asked, AnyAnswerer>()
@@ -31,12 +31,12 @@ export class IpcSiblings implements Siblings {
   #timer: NodeJS.Timeout | undefined
 
   constructor(
-    { replica, place, places }: Pick<Siblings, 'replica' | 'place' | 'places'>,
+    { replica, processIndex, processCount }: Pick<Siblings, 'replica' | 'processIndex' | 'processCount'>,
     send: (message: FromServer, sent?: () => void) => void
   ) {
     this.replica = replica
-    this.place = place
-    this.places = places
+    this.processIndex = processIndex
+    this.processCount = processCount
     this.#send = send
   }
 

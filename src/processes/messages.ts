@@ -18,7 +18,7 @@ export type FromServer =
 /** From the first process. */
 export type FromFirst =
   /** To start, as a part of the replica of this name. */
-  | { is: 'starting'; replica: string; place: number; places: number }
+  | { is: 'starting'; replica: string; processIndex: number; processCount: number }
   | { is: 'told'; from: string; tellings: Telling[] }
   | { is: 'asked'; number: number; kind: keyof Asked; about: unknown }
   | { is: 'answered'; number: number; answers: unknown[] }

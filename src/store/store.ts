@@ -1,5 +1,5 @@
-/** The store: the verbs of its folders, bound to the places where the core runs them. */
-import type { Place, Store, Verbs } from '../core/ports.ts'
+/** The store: the verbs of its folders, bound to the ranks at which the core runs them. */
+import type { RankedVerbs, Store, Verbs } from '../core/ports.ts'
 import type { Database } from './database.ts'
 import { isOutrun } from './databaseErrors.ts'
 import type { Session } from './statement.ts'
@@ -76,15 +76,15 @@ export function openStore(
   replaced: Partial<SessionVerbs> = {}
 ): Store {
   const verbs = { ...sessionVerbs(scanHints), ...replaced }
-  const placeOn = (ranked: Database): Place => ({
+  const verbsOn = (ranked: Database): RankedVerbs => ({
     ...bind(verbs, ranked),
     transaction: work => ranked.transaction(session => work(bind(verbs, session))),
     putQueue: (name, change, as) => putQueue(ranked, name, change, as)
   })
   return {
-    ...placeOn(database),
-    first: placeOn(database.first),
-    last: placeOn(database.last),
+    ...verbsOn(database),
+    first: verbsOn(database.first),
+    last: verbsOn(database.last),
     isLeaseKeyTaken,
     isOutrun,
     forgetScan: queueId => scanHints.forget(queueId)

@@ -54,8 +54,8 @@ export interface Siblings {
   /** There are no others, and never will be. */
   readonly alone: boolean
   /** Which of the replica's processes this is, from 0 on, and how many there are. */
-  readonly place: number
-  readonly places: number
+  readonly processIndex: number
+  readonly processCount: number
   /** The name of the replica, by which other replicas know all its processes. */
   readonly replica: string
   /** Much waits to be told: the others are slow to hear. */
@@ -76,8 +76,8 @@ export interface Siblings {
 /** For a replica of one process. */
 export const noSiblings: Siblings = {
   alone: true,
-  place: 0,
-  places: 1,
+  processIndex: 0,
+  processCount: 1,
   replica: '',
   busy: false,
   tell() {},

@@ -6,7 +6,7 @@ import type { Caller } from '../caller.ts'
 import type { Parts } from '../engine/parts.ts'
 import { partlyDone, QueueError } from '../errors.ts'
 import { messageNotFound, type Digits } from '../message.ts'
-import type { BulkAction, BulkWork, Freed, Matches, Place } from '../ports.ts'
+import type { BulkAction, BulkWork, Freed, Matches, RankedVerbs } from '../ports.ts'
 import type { Queue } from '../queue.ts'
 
 type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'turns' | 'searchTurns'>
@@ -79,7 +79,7 @@ export async function inChunks(
   }: Pick<Needs, 'store' | 'queueCache' | 'signals' | 'searchTurns'>,
   caller: Caller,
   name: string,
-  work: (store: Place, queue: Queue, onDone: OnDone) => Promise<void>
+  work: (store: RankedVerbs, queue: Queue, onDone: OnDone) => Promise<void>
 ): Promise<number> {
   const queue = await queueCache.find(caller, name)
   let done = 0

@@ -11,7 +11,16 @@ import { partlyDone, QueueError } from '../errors.ts'
 import { hasGroupLimits, hasLimits } from '../leaseLimits.ts'
 import { isOrdered } from '../lines.ts'
 import type { Digits } from '../message.ts'
-import type { Held, LeaseAsk, LeasedRow, LeaseFlush, LeaseMode, Place, Turned, Verbs } from '../ports.ts'
+import type {
+  Held,
+  LeaseAsk,
+  LeasedRow,
+  LeaseFlush,
+  LeaseMode,
+  RankedVerbs,
+  Turned,
+  Verbs
+} from '../ports.ts'
 import type { Queue } from '../queue.ts'
 import { addMore } from './leaseMore.ts'
 import { distinctOf, hasTwoFences, outcomesFor, type Outcome, type Settling } from './settle.ts'
@@ -226,7 +235,7 @@ export class LeaseFlushes {
     })
   }
 
-  async #transaction<T>(store: Place, queueId: Digits, work: (verbs: Verbs) => Promise<T>): Promise<T> {
+  async #transaction<T>(store: RankedVerbs, queueId: Digits, work: (verbs: Verbs) => Promise<T>): Promise<T> {
     try {
       return await store.transaction(work)
     } catch (error) {

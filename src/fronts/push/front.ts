@@ -27,8 +27,8 @@ interface PushOptions {
   wakeups: Wakeups
   shares: Pick<Shares, 'pushRequests' | 'pushBytes'>
   /** Which of the replica's processes this is, and how many there are. */
-  place: number
-  places: number
+  processIndex: number
+  processCount: number
   /** Makes a span for each delivery. */
   trace: TraceDelivery | null
   /** Every address may be reached, private ones too. */
@@ -180,11 +180,11 @@ export class PushFront {
 /** The part of a push's requests at one time that this process may have. All parts add up to the whole. */
 export function slotsOf(
   { maxConcurrent, queueId }: Pick<Push, 'maxConcurrent' | 'queueId'>,
-  { place, places }: Pick<PushOptions, 'place' | 'places'>
+  { processIndex, processCount }: Pick<PushOptions, 'processIndex' | 'processCount'>
 ): number {
-  const whole = Math.floor(maxConcurrent / places)
+  const whole = Math.floor(maxConcurrent / processCount)
   // What is left over goes to other processes for each queue.
-  const isNext = (place + Number(queueId)) % places < maxConcurrent % places
+  const isNext = (processIndex + Number(queueId)) % processCount < maxConcurrent % processCount
   return whole + (isNext ? 1 : 0)
 }
 

@@ -53,15 +53,15 @@ t.test('two replicas deliver, and a change at one counts at the other within two
 })
 
 t.test('the processes of a replica share maxConcurrent', async t => {
-  for (const [maxConcurrent, places] of [
+  for (const [maxConcurrent, processCount] of [
     [1, 3],
     [2, 4],
     [10, 3],
     [1000, 7]
   ] as const) {
-    for (let queueId = 1; queueId <= places; queueId++) {
-      const slots = Array.from({ length: places }, (_, place) =>
-        slotsOf({ maxConcurrent, queueId: String(queueId) }, { place, places })
+    for (let queueId = 1; queueId <= processCount; queueId++) {
+      const slots = Array.from({ length: processCount }, (_, processIndex) =>
+        slotsOf({ maxConcurrent, queueId: String(queueId) }, { processIndex, processCount })
       )
       t.equal(
         slots.reduce((sum, count) => sum + count),
