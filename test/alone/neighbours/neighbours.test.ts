@@ -2,12 +2,13 @@
  * Neighbours: while one key does what could stop the others, a second key works. Here that lasts a
  * few seconds, with every attack at once. `npm run neighbours` tries each attack by itself too.
  */
-import { fork } from 'node:child_process'
+import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import http from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { constants, setPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { clientWith, withKey } from '../../support/apiKeys.ts'
@@ -171,11 +172,19 @@ async function prepare(t: Test): Promise<{ services: Client[]; nuisance: string;
 }
 
 /**
- * The nuisance's own program gets only the processor time that nobody else wants: elsewhere it is on
- * another machine.
+ * Starts the nuisance's own program, which gets only the processor time that nobody else wants: elsewhere
+ * it is on another machine. Linux may share processors out among sessions first, and there each connection
+ * of PostgreSQL is a session. So the program has a session of its own, and that has the lowest priority.
  */
-const inIdleTime =
-  process.platform === 'linux' ? { execPath: 'chrt', execArgv: ['-i', '0', process.execPath] } : {}
+async function startNuisance(t: Test): Promise<ChildProcess> {
+  const nuisance = fork(new URL('nuisance.ts', import.meta.url), { detached: true })
+  t.teardown(() => nuisance.kill())
+  await once(nuisance, 'spawn')
+  setPriority(nuisance.pid!, constants.priority.PRIORITY_LOW)
+  const session = `/proc/${nuisance.pid}/autogroup`
+  if (existsSync(session)) await writeFile(session, String(constants.priority.PRIORITY_LOW))
+  return nuisance
+}
 
 /** The second key alone, and then beside the first one with its deeds. */
 async function compare(t: Test, chosen: string[], forMs: number) {
@@ -183,8 +192,7 @@ async function compare(t: Test, chosen: string[], forMs: number) {
   const url = services.at(-1)!.url
   await work(url, neighbour, 1000) // warms up
   const alone = await work(url, neighbour, forMs)
-  const nuisance = fork(new URL('nuisance.ts', import.meta.url), inIdleTime)
-  t.teardown(() => nuisance.kill())
+  const nuisance = await startNuisance(t)
   const ports = services.map(({ url }) => Number(new URL(url).port))
   nuisance.send({ ports, secret, deeds: chosen } satisfies Order)
   await once(nuisance, 'message')

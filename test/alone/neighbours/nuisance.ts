@@ -11,3 +11,6 @@ process.on('message', async (order: Order | 'end') => {
   process.send!('ready')
   for (const name of order.deeds) deeds[name]!(order)
 })
+
+// It has a session of its own, so nothing else ends it with its test.
+process.on('disconnect', () => process.exit())
