@@ -2,6 +2,7 @@
  * The hosts of a URL with several. New connections go to the one that takes writes, and those to a
  * host that no longer does are closed.
  */
+import { once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import { isServerError, reasonOf } from './databaseErrors.ts'
@@ -173,27 +174,26 @@ export class Hosts {
 
   async #search(): Promise<void> {
     const answers = new Map<Host, HostAnswer>()
-    const isFirst = this.#seen === null
     const over = new AbortController()
+    const isFirst = this.#seen === null
     const startedMs = performance.now()
-    const hasChosen = () => {
-      const isEarly = isFirst && answers.size < this.#hosts.length
-      if (isEarly && performance.now() < startedMs + firstSearchMs) return false
-      return this.#choose([...answers.values()])
+    let isFound = false
+    const judge = () => {
+      const haveAllAnswered = answers.size === this.#hosts.length
+      if (haveAllAnswered || !isFirst || performance.now() > startedMs + firstSearchMs) {
+        isFound = this.#choose([...answers.values()])
+      }
+      if (isFound || haveAllAnswered) over.abort()
     }
-    const found = this.#hosts.map(async host => {
-      do {
+    const ask = async (host: Host) => {
+      while (!over.signal.aborted) {
         answers.set(host, await this.#ask(host))
-        if (over.signal.aborted || hasChosen()) return true
-        await pauseUntil(over.signal, answers.size < this.#hosts.length ? lookMs : 0)
-      } while (!over.signal.aborted && answers.size < this.#hosts.length)
-      return false
-    })
-    const isFound = await Promise.race([
-      ...found.map(async each => (await each) || (await new Promise<never>(() => {}))),
-      Promise.all(found).then(all => all.includes(true))
-    ])
-    over.abort()
+        if (!over.signal.aborted) judge()
+        await pauseUntil(over.signal, lookMs)
+      }
+    }
+    for (const host of this.#hosts) ask(host)
+    await once(over.signal, 'abort')
     if (!isFound) throw this.#noWriter(this.#hosts.flatMap(host => answers.get(host) ?? []))
   }
 
