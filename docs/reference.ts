@@ -312,7 +312,7 @@ function shapeSections(isRequest: boolean): string {
       return [
         `### ${name}`,
         ...(shape.description === undefined ? [] : [wrappedProse(shape.description)]),
-        ...(base === undefined ? [] : [`The fields of ${linkTo(base)}, and:`]),
+        ...(base === undefined ? [] : [`It has the fields of ${linkTo(base)}, and these.`]),
         ...(rest.length > 0 ? [tableText([head, ...rest])] : []),
         ...(isChoice(name) ? choiceTables(choices, head, isRequest) : []),
         ...(rest.length > 0 && choices.length > 0

@@ -36,6 +36,8 @@ export const IdempotencyKey = Type.Unsafe<string>(
 export const Priority = Type.Unsafe<number>(schemaOf(options.priority, options.priority.help))
 
 const eachHeader = `each of up to ${headerValueCharsMax} characters`
+/** With what a call may be refused that stores messages, for the sake of these messages. */
+export const storingRefusals = ['uniqueGroup', 'queueFull', 'tooManyQueues', 'idempotencyMismatch'] as const
 /** What a message's headers may be, in a sentence. */
 export const headersHelp = `Strings that go with the body: up to ${headersMax}, ${eachHeader}.`
 
@@ -136,16 +138,7 @@ export const enqueueOperations = operations({
       response: {
         200: EnqueueAnswer,
         201: EnqueueAnswer,
-        ...problemResponses(
-          400,
-          'queueNotFound',
-          'uniqueGroup',
-          'queueFull',
-          'tooManyQueues',
-          413,
-          415,
-          'idempotencyMismatch'
-        )
+        ...problemResponses(400, 'queueNotFound', ...storingRefusals, 413, 415)
       }
     }
   }

@@ -8,6 +8,7 @@ import {
   workerCharsMax
 } from '../../../core/limits.ts'
 import { idempotencyKeyPattern } from '../../../core/options.ts'
+import { storingRefusals } from './enqueue.ts'
 import { LastFailure, Origin } from './messages.ts'
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
 import { rawLeaseHeaders } from './raw.ts'
@@ -170,17 +171,7 @@ export const leaseOperations = operations({
           content: { 'application/json': { schema: Leased } }
         },
         204: nothing('With an Accept that does not take JSON: no message came in time.'),
-        ...problemResponses(
-          400,
-          'queueNotFound',
-          'uniqueGroup',
-          'queueFull',
-          'tooManyQueues',
-          'tooManyWaiting',
-          413,
-          415,
-          'idempotencyMismatch'
-        )
+        ...problemResponses(400, 'queueNotFound', ...storingRefusals, 'tooManyWaiting', 413, 415)
       } as object as { 200: typeof Leased }
     }
   }

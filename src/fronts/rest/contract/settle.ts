@@ -10,7 +10,7 @@ import {
   thenMax
 } from '../../../core/limits.ts'
 import type { SettleVerb } from '../../../core/ports.ts'
-import { NextMessage, type NextMessageInput } from './enqueue.ts'
+import { NextMessage, storingRefusals, type NextMessageInput } from './enqueue.ts'
 import { operations, problemResponses } from './operation.ts'
 import { maybe, messageId, object, QueueParams, storedMarks, time } from './shapes.ts'
 
@@ -168,7 +168,7 @@ export const Settle = {
       'of a `then` is refused, the whole call is refused, and nothing is acked. The key needs the right ' +
       'enqueue on each queue of a `then`.',
     example: {},
-    refusals: ['uniqueGroup', 'queueFull', 'tooManyQueues', 'idempotencyMismatch']
+    refusals: storingRefusals
   },
   fail: {
     one: Failure,
