@@ -1,23 +1,34 @@
 /**
  * Pieces of work, one in each turn of the event loop. What came meanwhile is served between two of
- * them.
+ * them. Callers take turns, so one with a thousand pieces delays those of another by one piece.
  */
+import type { Caller } from '../caller.ts'
 
-/** A line. Each piece of work in it is done when it is its turn. What the work throws is its own affair. */
-export function lineOfWork(): (work: () => void) => void {
-  const waiting: (() => void)[] = []
+/** null: the work is nobody's. */
+type Owner = Caller | null
+
+/** Makes a line. It does each piece of work when it is its turn. What the work throws is its own affair. */
+export function lineOfWork(): (owner: Owner, work: () => void) => void {
+  // The owner whose turn is next comes first.
+  const waiting = new Map<Owner, (() => void)[]>()
   const next = () => {
-    const work = waiting[0]!
+    const [owner, works] = waiting.entries().next().value!
     try {
-      work()
+      works.shift()!()
     } finally {
-      waiting.shift()
-      if (waiting.length > 0) setImmediate(next)
+      waiting.delete(owner)
+      if (works.length > 0) waiting.set(owner, works)
+      if (waiting.size > 0) setImmediate(next)
     }
   }
-  return work => {
-    waiting.push(work)
-    if (waiting.length === 1) setImmediate(next)
+  return (owner, work) => {
+    const works = waiting.get(owner)
+    if (works !== undefined) {
+      works.push(work)
+      return
+    }
+    waiting.set(owner, [work])
+    if (waiting.size === 1) setImmediate(next)
   }
 }
 

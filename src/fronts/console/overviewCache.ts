@@ -66,7 +66,7 @@ export class OverviewCache {
   watch(onRead: () => void): () => void {
     this.#watchers.add(onRead)
     if (performance.now() < this.#readMs + this.#pauseMs) {
-      oneByOne(() => {
+      oneByOne(null, () => {
         if (this.#watchers.has(onRead)) onRead()
       })
     }

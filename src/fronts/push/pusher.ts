@@ -239,7 +239,7 @@ export class Pusher {
   async #deliver(message: LeasedMessage, isTrial: boolean): Promise<void> {
     const { endpoints, ending, broker, room, settler, trace, onDelivered } = this.#shared
     const push = this.#push
-    await new Promise<void>(beginOneByOne)
+    await new Promise<void>(resolve => beginOneByOne(this.#part.owner, resolve))
     if (ending.aborted) {
       return settler.settle('release', push.queue, { receipt: message.receipt }, settleSeconds)
     }

@@ -20,7 +20,7 @@ export function setParsers(app: FastifyInstance): void {
 
 function readInTurn(request: FastifyRequest, bytes: string | Buffer, done: Done): void {
   if (bytes.length < largeBytes) readJson(request, bytes, done)
-  else oneByOne(() => readJson(request, bytes, done))
+  else oneByOne(request.caller, () => readJson(request, bytes, done))
 }
 
 function readJson(request: FastifyRequest, bytes: string | Buffer, done: Done): void {

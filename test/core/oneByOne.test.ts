@@ -1,0 +1,49 @@
+/** Work piece by piece: one in each turn of the event loop, and callers take turns. */
+import t from 'tap'
+import { lineOfWork } from '../../src/core/engine/oneByOne.ts'
+
+const [ada, bob] = ['ada', 'bob'].map(id => ({ id, isAdmin: false }))
+
+t.test('a caller with much work delays that of another by one piece', async t => {
+  const add = lineOfWork()
+  const done: string[] = []
+  await new Promise<void>(resolve => {
+    for (const name of ['a1', 'a2', 'a3']) add(ada!, () => done.push(name))
+    add(bob!, () => {
+      done.push('b1')
+      add(bob!, () => done.push('b2'))
+    })
+    add(null, () => done.push('n1'))
+    add(ada!, () => {
+      done.push('a4')
+      resolve()
+    })
+  })
+  t.strictSame(done, ['a1', 'b1', 'n1', 'a2', 'b2', 'a3', 'a4'])
+})
+
+t.test('other work of the event loop comes between two pieces', async t => {
+  const add = lineOfWork()
+  const done: string[] = []
+  await new Promise<void>(resolve => {
+    add(ada!, () => {
+      done.push('first')
+      setImmediate(() => done.push('other'))
+    })
+    add(ada!, () => {
+      done.push('second')
+      resolve()
+    })
+  })
+  t.strictSame(done, ['first', 'other', 'second'])
+})
+
+t.test('after work that throws, the next piece is done', async t => {
+  const add = lineOfWork()
+  const thrown = new Promise(resolve => process.once('uncaughtException', resolve))
+  add(ada!, () => {
+    throw new Error('of the work')
+  })
+  await new Promise<void>(resolve => add(bob!, resolve))
+  t.match(await thrown, { message: 'of the work' })
+})
