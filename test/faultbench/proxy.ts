@@ -149,6 +149,7 @@ const mutations = [
   'enqueue',
   'enqueue_described',
   'enqueue_keyed',
+  'enqueue_typed',
   'enqueue_unique',
   'lease',
   'ack_and_lease',

@@ -95,6 +95,7 @@ async function walk(session: Session, queueId: string, scanHints = new ScanHints
   // Several times: the first time meets cold caches, and ranks without a hint.
   for (let time = 0; time < 6; time++) {
     await messages.enqueue(session, rows(batch, queueId))
+    await messages.enqueue(session, rows(batch, queueId, { contentType: 'text/plain', headers: { a: '1' } }))
     await messages.enqueue(session, rows(batch, queueId, { delaySeconds: 3600 }))
     await messages.enqueue(
       session,
@@ -186,6 +187,7 @@ t.test('statements of the hot path touch no more pages when the tables are large
       'enqueue',
       'enqueue_described',
       'enqueue_keyed',
+      'enqueue_typed',
       'enqueue_unique',
       'extend',
       'fail',

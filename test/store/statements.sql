@@ -2973,6 +2973,75 @@ cross join met d
 left join replaced r on r.n = d.n
 left join stood s on s.n = d.n;
 
+-- enqueue_typed
+-- $1 queue ids · $2 priorities · $3 bodies kept as text · $4 content types · $5 headers
+with stored as materialized (
+  select
+    i.n,
+    i.queue_id,
+    nextval('holdfast.positions') as id,
+    i.body,
+    null::bytea as body_bytes,
+    i.content_type as content_type,
+    i.headers as headers,
+    i.priority * 2 as rank,
+    null::integer as max_attempts,
+    statement_timestamp() as enqueued_at,
+    null::timestamptz as expires_at,
+    null::timestamptz as visible_at,
+    null::jsonb as marks
+  from unnest($1::integer[], $2::smallint[], $3::text[], $4::text[], $5::jsonb[])
+    with ordinality as i (queue_id, priority, body, content_type, headers, n)
+  where (i.queue_id in (
+    select q.id
+    from holdfast.queues q
+    where q.id = any($1::integer[])
+      and not ((q.ordering <> 'none' or q.takes_turns))
+  )) is true
+), inserted as (
+  insert into holdfast.messages (
+    id,
+    position,
+    enqueued_at,
+    visible_at,
+    expires_at,
+    queue_id,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers,
+    marks
+  )
+  select
+    id,
+    id,
+    enqueued_at,
+    visible_at,
+    expires_at,
+    queue_id,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers,
+    marks
+  from stored
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
+  select
+    queue_id,
+    count(*) filter (where visible_at is null),
+    count(*) filter (where visible_at is not null),
+    count(*)
+  from stored
+  group by queue_id
+)
+select string_agg(n || ' ' || id, ' ') as stored
+from stored;
+
 -- enqueue_unique
 -- $1 queue ids · $2 priorities · $3 bodies kept as text · $4 all else of each message, as JSON
 -- $5 unique keys · $6 whether the first lease gives up the key · $7 whether it replaces

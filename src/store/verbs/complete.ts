@@ -1,8 +1,8 @@
 /** Acks that may have results, and that may enqueue what follows. */
 import type { Digits } from '../../core/message.ts'
 import type { AckedWithNext, Changed, Completed, Freed, Held, NextRow } from '../../core/ports.ts'
-import { int4Array, jsonbArray } from '../arrays.ts'
-import { describeAll, plainColumns } from '../descriptions.ts'
+import { int4Array } from '../arrays.ts'
+import { describedColumns } from '../descriptions.ts'
 import { heldRows, takesPlain } from '../fragments.ts'
 import { freeLines } from '../lines.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -93,8 +93,7 @@ async function ackWithNext(
     ...heldArrays(held, 'id', 'fence', 'result'),
     int4Array([...new Set(rows.map(row => Number(row.queueId)))]),
     next.map(({ follows }) => follows),
-    ...plainColumns(rows),
-    jsonbArray(describeAll(rows))
+    ...describedColumns(rows)
   ])
   if (answer === undefined) return null
   const { acked, freed } = answer

@@ -1,13 +1,12 @@
 /** Storing messages: one commit for every caller in the flush. */
 import type { Digits } from '../../core/message.ts'
 import type { EnqueueAnswer, EnqueueRow } from '../../core/ports.ts'
-import { jsonbArray } from '../arrays.ts'
-import { describeAll, plainColumns } from '../descriptions.ts'
+import { describedColumns, isBare, isTyped, plainColumns, typedColumns } from '../descriptions.ts'
 import { contentOf, digestOf } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { insertInLines, positionIn } from './enqueueLines.ts'
-import { bareMessages, linedMessages, messageColumns, plainMessages } from './enqueueRows.ts'
+import { bareMessages, linedMessages, messageColumns, plainMessages, typedMessages } from './enqueueRows.ts'
 
 // A message's first position is its id.
 export const insertStored = sql`
@@ -59,6 +58,12 @@ export const enqueueStatement: Statement<StoredRow> = {
   name: 'enqueue',
   parameters,
   text: withoutKeys(bareMessages)
+}
+
+export const enqueueTypedStatement: Statement<StoredRow> = {
+  name: 'enqueue_typed',
+  parameters: `${parameters} · $4 content types · $5 headers`,
+  text: withoutKeys(typedMessages)
 }
 
 export const enqueueDescribedStatement: Statement<StoredRow> = {
@@ -183,23 +188,27 @@ export const enqueueLinedKeyedStatement: Statement<KeyedRow> = {
  * first.
  */
 export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<EnqueueAnswer[]> {
-  const descriptions = describeAll(rows)
   const isKeyed = rows.some(row => row.idempotencyKey !== undefined)
   const isLined = rows.some(row => row.lined)
-  const isBare = !isKeyed && !isLined && descriptions.every(description => description === null)
-  const values = [...plainColumns(rows), ...(isBare ? [] : [jsonbArray(descriptions)])]
   if (isKeyed || isLined) {
     const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
     const linedStatement = isKeyed ? enqueueLinedKeyedStatement : enqueueLinedStatement
     const statement = isLined ? linedStatement : enqueueKeyedStatement
-    for (const { n, mismatch, ...answer } of await session.query(statement, values)) {
+    for (const { n, mismatch, ...answer } of await session.query(statement, describedColumns(rows))) {
       const index = Number(n) - 1
       answers[index] = { ...answer, mismatch: mismatch && rows[index]!.firstWins !== true }
     }
     return answers
   }
-  const [row] = await session.query(isBare ? enqueueStatement : enqueueDescribedStatement, values)
+  const [row] = await store(session, rows)
   return storedIn(row!, rows.length)
+}
+
+/** By the statement that works out the least for these messages. */
+function store(session: Session, rows: EnqueueRow[]): Promise<StoredRow[]> {
+  if (rows.every(isBare)) return session.query(enqueueStatement, plainColumns(rows))
+  if (rows.every(isTyped)) return session.query(enqueueTypedStatement, typedColumns(rows))
+  return session.query(enqueueDescribedStatement, describedColumns(rows))
 }
 
 /** The answers for as many messages. null for each that was not stored. */

@@ -79,25 +79,48 @@ export const lineOfNew = [
 // As above, with the line of each message.
 export const linedMessages = describedMessages(withQueue(described), ...lineOfNew)
 
-// In most flushes no message has more than a body and a priority, so the rest is not worked out.
-export const bareMessages = sql`
+/** The columns of an array for each of them, as messages that have only what is named here. */
+interface Simple {
+  arrays: string
+  columns: string
+  contentType: string
+  headers: string
+}
+
+const simpleMessages = ({ arrays, columns, contentType, headers }: Simple) => sql`
   select
     i.n,
     i.queue_id,
     nextval('holdfast.positions') as id,
     i.body,
     null::bytea as body_bytes,
-    null as content_type,
-    null::jsonb as headers,
+    ${contentType} as content_type,
+    ${headers} as headers,
     ${rankOfNew('i.priority')} as rank,
     null::integer as max_attempts,
     statement_timestamp() as enqueued_at,
     null::timestamptz as expires_at,
     null::timestamptz as visible_at,
     null::jsonb as marks
-  from unnest($1::integer[], $2::smallint[], $3::text[])
-    with ordinality as i (queue_id, priority, body, n)
+  from unnest(${arrays})
+    with ordinality as i (${columns}, n)
   where ${takesPlain('i.queue_id', '$1')}`
+
+// In most flushes no message has more than a body and a priority, so the rest is not worked out.
+export const bareMessages = simpleMessages({
+  arrays: '$1::integer[], $2::smallint[], $3::text[]',
+  columns: 'queue_id, priority, body',
+  contentType: 'null',
+  headers: 'null::jsonb'
+})
+
+// Nor here: no message of such a flush has more than a type and headers beside that.
+export const typedMessages = simpleMessages({
+  arrays: '$1::integer[], $2::smallint[], $3::text[], $4::text[], $5::jsonb[]',
+  columns: 'queue_id, priority, body, content_type, headers',
+  contentType: 'i.content_type',
+  headers: 'i.headers'
+})
 
 /** The columns of these rows that are stored as they are. */
 export const messageColumns = [

@@ -8,12 +8,12 @@
  */
 import type { EnqueueAnswer, EnqueueRow, Stored } from '../../core/ports.ts'
 import { replaces } from '../../core/unique.ts'
-import { booleanArray, jsonbArray, textArray } from '../arrays.ts'
+import { booleanArray, textArray } from '../arrays.ts'
 import { contentOf, digestOf, takesPlain } from '../fragments.ts'
 import { hasLines } from '../lines.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { describeAll, plainColumns } from '../descriptions.ts'
+import { describedColumns } from '../descriptions.ts'
 import { enqueue as enqueueOthers, noteStored } from './enqueue.ts'
 import { placingInLines, positionIn, takingTurns, withRankInLine } from './enqueueLines.ts'
 import { describedMessages, lineOfNew, messageColumns, withQueue } from './enqueueRows.ts'
@@ -305,8 +305,7 @@ export const enqueueLinedUniqueStatement: Statement<UniqueRow> = {
 async function enqueueUnique(session: Session, rows: EnqueueRow[]): Promise<EnqueueAnswer[]> {
   const isLined = rows.some(row => row.lined)
   const stored = await session.query(isLined ? enqueueLinedUniqueStatement : enqueueUniqueStatement, [
-    ...plainColumns(rows),
-    jsonbArray(describeAll(rows)),
+    ...describedColumns(rows),
     textArray(rows.map(row => row.unique?.key ?? null)),
     booleanArray(rows.map(row => row.unique?.until === 'leased')),
     booleanArray(rows.map(replaces))
