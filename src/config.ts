@@ -61,7 +61,8 @@ const anyText = (values: string) => takes(values, text => text)
 const file = anyText('a path')
 
 const processesMax = 64
-const connectionsPerProcess = { min: 2, usual: 4 }
+/** With 6, a caller that searches leaves another one a connection for its own searches. */
+const connectionsPerProcess = { min: 2, usual: 6 }
 
 /** One row per setting, in the order in which `holdfast help` shows them. */
 export const environment = {
@@ -192,7 +193,7 @@ export const environment = {
     read: wholeNumber(2, 1000),
     help:
       'Connections to the database, in addition to one that listens for each process. The processes ' +
-      `share them, and each needs ${connectionsPerProcess.min}. Without the setting, more than two ` +
+      `share them, and each needs ${connectionsPerProcess.min}. Without the setting, several ` +
       `processes get ${connectionsPerProcess.usual} each. Group commit needs few.`
   },
   createQueues: {

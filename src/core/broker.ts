@@ -269,7 +269,7 @@ export class Broker {
    * `to`, or home to the queue of its origin. Without either it is ready where it is. Ends early
    * when the signal aborts. Refuses with queueNotFound.
    */
-  redrive(caller: Caller, name: string, scope: RedriveScope): Promise<number> {
+  redrive(caller: Caller, name: string, scope: Omit<RedriveScope, 'pass'>): Promise<number> {
     return this.#redriving.redrive(caller, name, scope)
   }
 

@@ -2,6 +2,7 @@
 import type { State } from './counters.ts'
 import type { Digits, Selection } from './message.ts'
 import type { Freed } from './rows.ts'
+import type { Pass } from './engine/turns.ts'
 
 export type BulkAction = 'purge' | 'redrive' | 'retry'
 
@@ -13,10 +14,16 @@ export interface BulkWork<Action extends BulkAction = BulkAction> {
   selection: Selection
 }
 
-/** Which messages are changed, and until when: the work ends after the chunk in which `signal` aborts. */
-export interface BulkScope {
-  selection: Selection
+/** How work in chunks goes on: it ends after the chunk in which `signal` aborts. */
+export interface Pace {
   signal: AbortSignal
+  /** Called between two chunks. */
+  pass: Pass
+}
+
+/** Which messages are changed. */
+export interface BulkScope extends Pace {
+  selection: Selection
 }
 
 export interface PurgeScope extends BulkScope {
@@ -54,5 +61,5 @@ export interface BulkVerbs {
   /** Makes delayed messages ready now. */
   retry(queueId: Digits, scope: BulkScope, onDone: OnReadyChunk): Promise<void>
   /** How many messages the action would change now. */
-  countMatches(queueId: Digits, work: BulkWork, signal: AbortSignal): Promise<Matches>
+  countMatches(queueId: Digits, work: BulkWork, pace: Pace): Promise<Matches>
 }

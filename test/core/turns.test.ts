@@ -19,7 +19,7 @@ function turnsOf(slots: number, placesMax = 100) {
     ends.get(name)!()
     await turn()
   }
-  return { run, end, started }
+  return { turns, run, end, started }
 }
 
 t.test('a caller runs at most half of what the others leave, and callers take turns', async t => {
@@ -62,6 +62,50 @@ t.test('places to wait are shared, and a failure gives its turn back', async t =
     { message: 'mine' }
   )
   t.equal(await turns.run(greedy, async () => 'served'), 'served')
+})
+
+t.test('long work passes its turn between its steps, to others and to the same caller', async t => {
+  const turns = new Turns(1, shareOf(100))
+  const [long, other] = [callerNamed('long'), callerNamed('other')]
+  const done: string[] = []
+  const note = (what: string) => async () => {
+    done.push(what)
+  }
+  const working = turns.run(long, async pass => {
+    for (const step of ['step 1', 'step 2', 'step 3']) {
+      await note(step)()
+      await turn()
+      await pass()
+    }
+  })
+  await Promise.all([
+    working,
+    turns.run(long, note('its own')),
+    turns.run(other, note('first other')),
+    turns.run(other, note('second other'))
+  ])
+  t.strictSame(done, ['step 1', 'its own', 'first other', 'step 2', 'second other', 'step 3'])
+})
+
+t.test('work that passed its turn, and gets none for a minute, is refused there', async t => {
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+  const { turns, run, end } = turnsOf(1)
+  const other = callerNamed('other')
+  const passed = Promise.withResolvers<void>()
+  const working = turns.run(callerNamed('long'), async pass => {
+    const blocking = run(other, 'blocking')
+    const passing = pass()
+    passed.resolve()
+    await t.rejects(passing, { code: 'overloaded' })
+    await end('blocking')
+    return await blocking
+  })
+  await passed.promise
+  await turn()
+  mock.timers.tick(60_001)
+  t.equal(await working, 'blocking')
+  t.equal(await turns.run(other, async () => 'served'), 'served', 'its turn is not given back twice')
 })
 
 t.test('a call that gets no turn in three seconds is refused', async t => {

@@ -8,7 +8,7 @@ import {
   conserved,
   lease,
   messages,
-  never,
+  pace,
   poolA,
   poolB,
   queue,
@@ -23,8 +23,8 @@ import {
 } from './setup.ts'
 
 const everything = { ids: null, where: null, limit: Infinity }
-const all = { selection: everything, signal: never }
-const only = (ids: string[]) => ({ selection: { ...everything, ids }, signal: never })
+const all = { selection: everything, ...pace }
+const only = (ids: string[]) => ({ selection: { ...everything, ids }, ...pace })
 
 interface Action {
   from: 'ready' | 'delayed' | 'dead' | 'acked'

@@ -14,6 +14,7 @@ import {
   lease,
   leaseBy,
   never,
+  pace,
   newName,
   poolA,
   poolB,
@@ -32,7 +33,7 @@ import { tester } from '../support/callers.ts'
 
 const everything = { ids: null, where: null, limit: Infinity }
 const redriveOn = (database: Database, queueId: string, to: string | null = null) =>
-  redrive(database, queueId, { selection: everything, to, signal: never }, () => {})
+  redrive(database, queueId, { selection: everything, to, ...pace }, () => {})
 
 /** A queue with messages that are leased, and its dead-letter queue, which exists. */
 async function pair(count: number) {

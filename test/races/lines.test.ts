@@ -14,7 +14,7 @@ import {
   expire,
   lease,
   messages,
-  never,
+  pace,
   poolA,
   poolB,
   queue,
@@ -155,7 +155,7 @@ t.test('the next message is cancelled while an ack wants it to stand', async t =
   await linesAreWhole(t, q.id)
 })
 
-const all = { selection: { ids: null, where: null, limit: 1000 }, signal: never }
+const all = { selection: { ids: null, where: null, limit: 1000 }, ...pace }
 
 t.test('a purge of everything beside acks and enqueues of the same groups does not deadlock', async t => {
   const q = await ordered()

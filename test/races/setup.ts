@@ -59,6 +59,8 @@ export function sessionOn(client: pg.Client): Session {
 
 /** Never aborts. */
 export const never = new AbortController().signal
+/** For work in chunks that goes on to its end, while nobody waits for a turn. */
+export const pace = { signal: never, pass: async () => {} }
 
 let queuesMade = 0
 export const newName = () => `race${++queuesMade}`

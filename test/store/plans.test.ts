@@ -287,7 +287,7 @@ t.test(
     const { url } = await freshDatabase(t)
     const { database, session, runs, seen } = explaining(url)
     t.teardown(() => database.close())
-    const never = new AbortController().signal
+    const pace = { signal: new AbortController().signal, pass: async () => {} }
     const limit = 50
     /** `count` messages in each state. One in a hundred bodies and reasons is rare. */
     const fill = async (name: string, count: number): Promise<string> => {
@@ -367,9 +367,9 @@ t.test(
         await page('acked', { ...filter, contains: 'rare' })
         await page('dead', { ...filter, reason: 'rare' })
         const rare = { ids: null, where: { ...filter, reason: 'rare' }, limit: 3 }
-        await redrive(watched, queueId, { selection: rare, to: null, signal: never }, () => {})
+        await redrive(watched, queueId, { selection: rare, to: null, ...pace }, () => {})
         const first = { ids: null, where: null, limit }
-        await bulk.retry(watched, queueId, { selection: first, signal: never }, () => {})
+        await bulk.retry(watched, queueId, { selection: first, ...pace }, () => {})
         await session.query(movedIdsStatement, [queueId, '0', limit])
         for (const table of ['messages', 'acked']) {
           const some = await database.query<{ id: string }>(
@@ -377,10 +377,10 @@ t.test(
             [queueId]
           )
           const named = { ids: some.map(({ id }) => id), where: null, limit: Infinity }
-          await bulk.purge(watched, queueId, { state: null, selection: named, signal: never }, () => {})
+          await bulk.purge(watched, queueId, { state: null, selection: named, ...pace }, () => {})
         }
         const work = { action: 'purge', state: null, selection: everything } as const
-        await bulk.countMatches(watched, queueId, work, never)
+        await bulk.countMatches(watched, queueId, work, pace)
         await createMaintenance(watched)['remove-queues']()
         const some = await database.query<{ id: string }>(
           `select id from holdfast.messages

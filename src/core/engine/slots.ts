@@ -17,6 +17,11 @@ export class Slots<Waiting> {
     return this.#takenAll >= this.#total
   }
 
+  /** Whether somebody waits. */
+  get areAwaited(): boolean {
+    return this.#waiting.size > 0
+  }
+
   /** Whether the caller may take a slot. */
   areFree(caller: Caller): boolean {
     if (this.areFull) return false

@@ -1,6 +1,7 @@
 /**
  * Turns at the database for work that is not batched. At most `slots` pieces run at once, and
- * callers take turns, so a caller with many calls delays only itself.
+ * callers take turns, so a caller with many calls delays only itself. Long work passes its turn
+ * between its steps, so others wait for a step of it, and not for all.
  */
 import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
@@ -8,6 +9,11 @@ import type { Share } from './share.ts'
 import { Slots } from './slots.ts'
 
 const waitSecondsMaxDefault = 3
+/** Work that has passed its turn is half done, so it waits longer for its next turn. */
+const returnSecondsMax = 60
+
+/** Lets those that wait have the turn, and resolves when it is the caller's turn again. */
+export type Pass = () => Promise<void>
 
 const tooLong = new QueueError(
   'overloaded',
@@ -29,20 +35,39 @@ export class Turns {
 
   /**
    * Runs the work when it is the caller's turn. Refuses with shareUsedUp or overloaded when too
-   * many wait, and with overloaded when no turn came in time.
+   * many wait, and with overloaded when no turn came in time. Work that calls `pass` may be refused
+   * there too.
    */
-  async run<T>(caller: Caller, work: () => Promise<T>): Promise<T> {
+  async run<T>(caller: Caller, work: (pass: Pass) => Promise<T>): Promise<T> {
     if (this.#slots.areFree(caller)) this.#slots.take(caller)
-    else await this.#wait(caller)
+    else {
+      this.#places.take(caller, 1)
+      await this.#wait(caller, this.#waitSecondsMax)
+    }
+    let isInside = true
+    const pass = async () => {
+      if (!this.#slots.areAwaited) return
+      isInside = false
+      // It waits before it gives the turn back, because that hands the turn to whoever waits.
+      this.#places.hold(caller, 1)
+      const again = this.#wait(caller, returnSecondsMax)
+      this.#give(caller)
+      await again
+      isInside = true
+    }
     try {
-      return await work()
+      return await work(pass)
     } finally {
-      this.#slots.give(caller, (_, start) => start())
+      if (isInside) this.#give(caller)
     }
   }
 
-  #wait(caller: Caller): Promise<void> {
-    this.#places.take(caller, 1)
+  #give(caller: Caller): void {
+    this.#slots.give(caller, (_, start) => start())
+  }
+
+  /** Waits for a turn in a place that is taken, and takes it. */
+  #wait(caller: Caller, secondsMax: number): Promise<void> {
     return new Promise((resolve, reject) => {
       const leave = () => {
         clearTimeout(timer)
@@ -52,7 +77,7 @@ export class Turns {
       const timer = setTimeout(() => {
         leave()
         reject(tooLong)
-      }, this.#waitSecondsMax * 1000)
+      }, secondsMax * 1000)
       const start = () => {
         leave()
         this.#slots.take(caller)

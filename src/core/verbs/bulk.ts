@@ -1,9 +1,11 @@
 /**
  * Bulk actions, and the cancel of one message. A bulk action works in chunks, each a commit of its
- * own, and ends early when the caller hangs up. The next call goes on where it stopped.
+ * own. Between two of them others may have their turn, and it ends early when the caller hangs up. The
+ * next call goes on where it stopped.
  */
 import type { Caller } from '../caller.ts'
 import type { Parts } from '../engine/parts.ts'
+import type { Pass } from '../engine/turns.ts'
 import { partlyDone, QueueError } from '../errors.ts'
 import { messageNotFound, type Digits } from '../message.ts'
 import type { BulkAction, BulkWork, Freed, Matches, RankedVerbs } from '../ports.ts'
@@ -33,13 +35,13 @@ export class Bulk {
     signal: AbortSignal
   ): Promise<number> {
     const { signals } = this.#parts
-    return inChunks(this.#parts, caller, name, (store, { id, settings }, onDone) =>
+    return inChunks(this.#parts, caller, name, (store, { id, settings }, onDone, pass) =>
       action === 'purge'
-        ? store.purge(id, { state, selection, signal }, (count, freed) => {
+        ? store.purge(id, { state, selection, signal, pass }, (count, freed) => {
             onDone(count, freed)
             if (settings.maxLeased !== null) signals.onFree(id, count)
           })
-        : store[action](id, { selection, signal }, (count, position) =>
+        : store[action](id, { selection, signal, pass }, (count, position) =>
             onDone(count, position === null ? null : { count, position })
           )
     )
@@ -50,7 +52,7 @@ export class Bulk {
     // A queue deleted in the last second may be remembered here, and still have rows to count.
     queueCache.forget(name)
     const { id } = await queueCache.find(caller, name)
-    return await searchTurns.run(caller, () => store.last.countMatches(id, work, signal))
+    return await searchTurns.run(caller, pass => store.last.countMatches(id, work, { signal, pass }))
   }
 
   async cancel(caller: Caller, name: string, id: Digits): Promise<void> {
@@ -79,7 +81,7 @@ export async function inChunks(
   }: Pick<Needs, 'store' | 'queueCache' | 'signals' | 'searchTurns'>,
   caller: Caller,
   name: string,
-  work: (store: RankedVerbs, queue: Queue, onDone: OnDone) => Promise<void>
+  work: (store: RankedVerbs, queue: Queue, onDone: OnDone, pass: Pass) => Promise<void>
 ): Promise<number> {
   const queue = await queueCache.find(caller, name)
   let done = 0
@@ -88,7 +90,7 @@ export async function inChunks(
     if (freed !== null) signals.onReady(readyIn, freed.count, freed.position)
   }
   await searchTurns
-    .run(caller, () => work(store.last, queue, onDone))
+    .run(caller, pass => work(store.last, queue, onDone, pass))
     .catch((error: Error) => {
       throw done > 0 ? partlyDone(error) : error
     })

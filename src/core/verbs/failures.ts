@@ -2,6 +2,7 @@
 import type { Caller } from '../caller.ts'
 import { countSecondsMax, failureGroupsMax, failuresExaminedMax } from '../limits.ts'
 import type { Parts } from '../engine/parts.ts'
+import type { Pass } from '../engine/turns.ts'
 import type { Digits, FailingState } from '../message.ts'
 import type { FailedMessage } from '../ports.ts'
 import { foldReason, pieceOf } from '../reason.ts'
@@ -45,10 +46,10 @@ export class FailureGroups {
   async list(caller: Caller, name: string, states: FailingState[], signal: AbortSignal): Promise<Failures> {
     const { queueCache, searchTurns } = this.#parts
     const { id } = await queueCache.find(caller, name)
-    return await searchTurns.run(caller, () => this.#group(id, states, signal))
+    return await searchTurns.run(caller, pass => this.#group(id, states, signal, pass))
   }
 
-  async #group(queueId: Digits, states: FailingState[], signal: AbortSignal): Promise<Failures> {
+  async #group(queueId: Digits, states: FailingState[], signal: AbortSignal, pass: Pass): Promise<Failures> {
     const { store } = this.#parts
     const groups = new Map<string, FailureGroup>()
     const timely = AbortSignal.any([signal, AbortSignal.timeout(countSecondsMax * 1000)])
@@ -60,6 +61,7 @@ export class FailureGroups {
         for (const message of step.failed) enter(groups, state, message)
         left -= step.examined
         after = step.cursor
+        await pass()
       }
       more ||= after !== null
     }

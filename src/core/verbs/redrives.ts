@@ -25,8 +25,10 @@ export class Redriving {
     this.#parts = parts
   }
 
-  redrive(caller: Caller, name: string, scope: RedriveScope): Promise<number> {
-    return inChunks(this.#parts, caller, name, (store, { id }, onDone) => store.redrive(id, scope, onDone))
+  redrive(caller: Caller, name: string, scope: Omit<RedriveScope, 'pass'>): Promise<number> {
+    return inChunks(this.#parts, caller, name, (store, { id }, onDone, pass) =>
+      store.redrive(id, { ...scope, pass }, onDone)
+    )
   }
 
   async start(caller: Caller, name: string, wanted: RedriveWanted): Promise<Digits> {

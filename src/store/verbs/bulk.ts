@@ -2,7 +2,7 @@
 import { countSecondsMax } from '../../core/limits.ts'
 import { freeStates, openStates, states, type State } from '../../core/counters.ts'
 import type { Digits } from '../../core/message.ts'
-import type { BulkScope, BulkWork, Freed, Matches, OnReadyChunk, PurgeScope } from '../../core/ports.ts'
+import type { BulkScope, BulkWork, Freed, Matches, OnReadyChunk, Pace, PurgeScope } from '../../core/ports.ts'
 import { newPosition, openState, placesIn } from '../fragments.ts'
 import { leaving, ledgerInsert } from '../ledger.ts'
 import { freeLines, isParked, lineColumns, standsInLine } from '../lines.ts'
@@ -41,7 +41,7 @@ interface Chunked extends BulkScope {
 export async function eachChunk(
   session: Session,
   queueId: Digits,
-  { searches, selection, signal }: Chunked,
+  { searches, selection, signal, pass }: Chunked,
   act: (ids: Digits[], states: Searched) => Promise<number>
 ): Promise<boolean> {
   const [newest] = await session.query(lastIdStatement)
@@ -55,6 +55,7 @@ export async function eachChunk(
       const chunk = found.ids.slice(0, left)
       if (chunk.length > 0) left -= await act(chunk, states)
       after = nextAfter(found, chunk)
+      await pass()
     }
   }
   return true
@@ -191,11 +192,11 @@ export const purgeAckedStatement: Statement<PurgedRow> = {
 export async function purge(
   session: Session,
   queueId: Digits,
-  { state, selection, signal }: PurgeScope,
+  { state, selection, signal, pass }: PurgeScope,
   onPurged: (count: number, freed: Freed | null) => void
 ): Promise<void> {
   const searches = searchesFor({ action: 'purge', state, selection })
-  await eachChunk(session, queueId, { searches, selection, signal }, (ids, states) =>
+  await eachChunk(session, queueId, { searches, selection, signal, pass }, (ids, states) =>
     inSteps(signal, async () => {
       const [row] = await (states[0] === 'acked'
         ? session.query(purgeAckedStatement, [queueId, ids])
@@ -265,11 +266,11 @@ export const retryStatement: Statement<RetriedRow> = {
 export async function retry(
   session: Session,
   queueId: Digits,
-  { selection, signal }: BulkScope,
+  { selection, signal, pass }: BulkScope,
   onReady: OnReadyChunk
 ): Promise<void> {
   const searches = searchesFor({ action: 'retry', state: null, selection })
-  await eachChunk(session, queueId, { searches, selection, signal }, ids =>
+  await eachChunk(session, queueId, { searches, selection, signal, pass }, ids =>
     inSteps(signal, async () => {
       const [row] = await session.query(retryStatement, [queueId, ids])
       const { changed, more, position } = row!
@@ -305,7 +306,7 @@ export async function countMatches(
   session: Session,
   queueId: Digits,
   work: BulkWork,
-  signal: AbortSignal
+  { signal, pass }: Pace
 ): Promise<Matches> {
   const { selection } = work
   const searches = searchesFor(work)
@@ -317,7 +318,8 @@ export async function countMatches(
   }
   let matched = 0
   const timely = AbortSignal.any([signal, AbortSignal.timeout(countSecondsMax * 1000)])
-  const isWhole = await eachChunk(session, queueId, { searches, selection, signal: timely }, async ids => {
+  const counting = { searches, selection, signal: timely, pass }
+  const isWhole = await eachChunk(session, queueId, counting, async ids => {
     matched += ids.length
     return ids.length
   })

@@ -193,10 +193,10 @@ export async function redriveIds(
 export async function redrive(
   session: Session,
   queueId: Digits,
-  { selection, to, signal }: RedriveScope,
+  { selection, to, signal, pass }: RedriveScope,
   onRedriven: OnRedriven
 ): Promise<void> {
-  await eachChunk(session, queueId, { searches: [redrivable], selection, signal }, ids =>
+  await eachChunk(session, queueId, { searches: [redrivable], selection, signal, pass }, ids =>
     redriveIds(session, queueId, ids, { to, kind: 'redrive' }, onRedriven)
   )
 }

@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises'
 import pg from 'pg'
 import t, { type Test } from 'tap'
+import { clientWith, guarded } from '../../support/apiKeys.ts'
 import { service } from '../../support/service.ts'
 
 const holdfast = await service(t)
@@ -246,4 +247,25 @@ t.test('purge by filter takes messages in one state, or in any', async t => {
   t.strictSame(await q.browse(''), ['keep'])
   t.match(await holdfast.post('/queues/nowhere/retry', {}), { status: 404, body: { code: 'queueNotFound' } })
   await balanced(t)
+})
+
+t.test('while one key searches through a long queue, another key browses', async t => {
+  // Of two connections, one is for all searches.
+  const { holdfast: guardedService, admin } = await guarded(t, { HOLDFAST_POOL_SIZE: '2' })
+  const clientOf = (name: string) =>
+    clientWith(guardedService, admin, [`browse:${name}-*`, `manage:${name}-*`])
+  const [busy, other] = [await clientOf('a'), await clientOf('b')]
+  for (const name of ['a-long', 'b-short']) await admin.call('PUT', `/queues/${name}`, {})
+  const messages = Array(1000).fill({ body: 'hay' })
+  for (let n = 0; n < 40; n++) await admin.post('/queues/a-long/messages', { messages })
+  const ended = { is: false }
+  const purge = busy.post('/queues/a-long/purge', { where: { contains: 'needle' } })
+  purge.then(() => (ended.is = true))
+  let browsed = 0
+  while (!ended.is) {
+    t.equal((await other.get('/queues/b-short/messages')).status, 200)
+    browsed++
+  }
+  t.strictSame((await purge).body, { purged: 0 })
+  t.ok(browsed > 5, `${browsed} pages meanwhile`)
 })
