@@ -38,7 +38,12 @@ function schedulesOn(
   { createQueues = true, verbs = {} }: { createQueues?: boolean; verbs?: Partial<SessionVerbs> } = {}
 ) {
   const store = openStore(database, new ScanHints(), verbs)
-  const autoQueues = new AutoQueues(store, { run: (_caller, work) => work(async () => {}) }, shareOf(1000), Infinity)
+  const autoQueues = new AutoQueues(
+    store,
+    { run: (_caller, work) => work(async () => {}) },
+    shareOf(1000),
+    Infinity
+  )
   const broker = {
     makeQueue: autoQueues.make.bind(autoQueues),
     inTurn: <T>(_caller: Caller, work: () => Promise<T>) => work(),

@@ -19,6 +19,7 @@ import { deeds, type Order } from './deeds.ts'
 const long = process.env.HOLDFAST_TEST_SECONDS !== undefined
 const seconds = Number(process.env.HOLDFAST_TEST_SECONDS ?? 6)
 const replicas = Number(process.env.HOLDFAST_TEST_NEIGHBOUR_REPLICAS ?? 1)
+const processes = process.env.HOLDFAST_TEST_NEIGHBOUR_PROCESSES ?? '1'
 
 /**
  * Its p99 may be this many times its p99 alone, and this much more. With every attack at once,
@@ -155,7 +156,11 @@ async function prepare(t: Test): Promise<{ services: Client[]; nuisance: string;
   const database = await freshDatabase(t)
   const services: Client[] = []
   for (let i = 0; i < replicas; i++) {
-    const env = { HOLDFAST_DATABASE_URL: database.url, HOLDFAST_ADMIN_KEY_FILE: join(folder, 'key') }
+    const env = {
+      HOLDFAST_DATABASE_URL: database.url,
+      HOLDFAST_ADMIN_KEY_FILE: join(folder, 'key'),
+      HOLDFAST_PROCESSES: processes
+    }
     services.push(await serviceProcess(t, env))
   }
   const admin = withKey(services[0]!, secret)
