@@ -921,7 +921,8 @@ language sql stable as $$
 $$;
 
 -- Refuses a queue of another cell. It asks with the rights of its owner: a role that may enqueue in SQL
--- needs no right on the placement.
+-- needs no right on the placement. A transaction may keep a snapshot that is older than the placement.
+-- It then fails with a serialization failure, because the placement is replaced as a whole.
 create or replace function holdfast.keep_here (queue_name text) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp as $$
@@ -930,6 +931,14 @@ declare
 begin
   if not exists (select from holdfast.placement) then
     return;
+  end if;
+  if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+    begin
+      perform from holdfast.placement for key share;
+      raise exception 'undone' using errcode = 'HF000'; -- a move must not wait for these locks
+    exception
+      when sqlstate 'HF000' then null;
+    end;
   end if;
   cell := holdfast.cell_of(queue_name);
   if cell is not null then

@@ -157,6 +157,22 @@ for (const isolation of ['read committed', 'repeatable read', 'serializable']) {
     }
   )
 
+  t.test(`nothing is enqueued into a queue that has moved to another cell: ${isolation}`, async t => {
+    const wanted = keepsSnapshot ? '40001' : 'HF008'
+    const desk = await connect(t, holdfast.databaseUrl)
+    const place = (cell: string | null) =>
+      desk.query(`
+        begin;
+        delete from holdfast.placement;
+        insert into holdfast.placement values ('moved', true, ${cell === null ? 'null' : `'${cell}'`});
+        commit`)
+    t.teardown(() => desk.query('delete from holdfast.placement'))
+    await put('/queues/moved')
+    await place(null)
+    t.equal(await after(async () => {}, enqueueIn, 'moved', '1', {}), 'no error')
+    t.equal(await after(() => place('b'), enqueueIn, 'moved', '1', {}), wanted)
+  })
+
   t.test(`no message of a group is stuck behind an ack with an old snapshot: ${isolation}`, async t => {
     const wanted = keepsSnapshot ? 'HF004' : 'no error'
     for (const [n, settings] of [{ ordering: 'queue' }, { maxLeasedPerGroup: 1 }].entries()) {
