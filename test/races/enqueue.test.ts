@@ -33,6 +33,25 @@ t.test('large headers have flushes of their own, as large bodies do', async t =>
   t.strictSame(flushes.sort(), [2, 2])
 })
 
+t.test('the sweeper hears of a delay that ended before the enqueue was answered', async t => {
+  const { name } = await queue()
+  const dueMs = Date.now() + 100
+  const heardMs: number[] = []
+  const broker = brokerOn(poolA, {
+    signals: { onReady: () => {}, onFree: () => {}, onDue: timeMs => heardMs.push(timeMs) },
+    verbs: {
+      async enqueue(session, rows) {
+        const answers = await messages.enqueue(session, rows)
+        while (Date.now() <= dueMs) await poolB.query('select')
+        return answers
+      }
+    }
+  })
+  const visibleAt = new Date(dueMs).toISOString()
+  await broker.enqueue(tester, name, [{ body: '1', contentType: null, visibleAt }], false)
+  t.strictSame(heardMs, [dueMs])
+})
+
 t.test('two enqueues of one key store one message, also before the first has committed', async t => {
   const { id, name } = await queue()
   const enqueueInSql = async (idempotencyKey: string) =>

@@ -15,7 +15,7 @@ import { openDatabase, type Database } from '../../src/store/database.ts'
 import type { Session, Statement } from '../../src/store/statement.ts'
 import { openStore, type SessionVerbs } from '../../src/store/store.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
-import { startSweeper } from '../../src/store/upkeep/sweeper.ts'
+import { startSweeper, sweepKinds } from '../../src/store/upkeep/sweeper.ts'
 import * as bulkActions from '../../src/store/verbs/bulk.ts'
 import { cancel } from '../../src/store/verbs/cancel.ts'
 import { redrive } from '../../src/store/verbs/redrive.ts'
@@ -154,7 +154,7 @@ export async function expire(queueId: string): Promise<void> {
 export async function sweep(...pools: Database[]): Promise<void> {
   const errors: unknown[] = []
   const sweepers = pools.map(pool => {
-    let sweeps = 0
+    const swept = new Map<object, number>()
     let finish: () => void
     const finished = new Promise<void>(resolve => {
       finish = resolve
@@ -164,8 +164,9 @@ export async function sweep(...pools: Database[]): Promise<void> {
       onFree: () => {},
       onCounted: () => {},
       waitingFor: () => [],
-      onSwept: () => {
-        if (++sweeps === 2) finish()
+      onSwept: (_lateMs, kind) => {
+        swept.set(kind, (swept.get(kind) ?? 0) + 1)
+        if (swept.size === sweepKinds && Math.min(...swept.values()) === 2) finish()
       },
       onError: error => {
         errors.push(error)

@@ -23,7 +23,7 @@ import * as queueReports from '../../src/store/verbs/queueReports.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
 import * as series from '../../src/store/verbs/series.ts'
 import { plainMode } from '../../src/core/rows.ts'
-import { startSweeper } from '../../src/store/upkeep/sweeper.ts'
+import { startSweeper, sweepKinds } from '../../src/store/upkeep/sweeper.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { explaining, type Run } from './explaining.ts'
 
@@ -465,7 +465,8 @@ async function sweepOften(database: Database, session: Session, queueId: string)
   }
   await prepare()
   await new Promise<void>((resolve, reject) => {
-    let swept = 0
+    let rounds = 0
+    const swept = new Set<object>()
     const sweeper = startSweeper(
       { ...database, query: (...call) => session.query(...call) },
       {
@@ -474,8 +475,10 @@ async function sweepOften(database: Database, session: Session, queueId: string)
         onCounted: () => {},
         waitingFor: () => [],
         onError: reject,
-        onSwept() {
-          if (++swept === times) sweeper.stop().then(resolve, reject)
+        onSwept(_lateMs, kind) {
+          if (swept.add(kind).size < sweepKinds) return
+          swept.clear()
+          if (++rounds === times) sweeper.stop().then(resolve, reject)
           else prepare().then(() => sweeper.dueAt(0), reject)
         }
       }

@@ -7590,6 +7590,36 @@ from found m
 where m.origin->>'queue' = m.home
   or exists (select from attempts);
 
+-- next_delay
+-- $1 what fell due up to this time has been swept before
+select
+  extract(epoch from (
+    select min(visible_at)
+    from holdfast.messages
+    where visible_at > $1
+  ) - clock_timestamp()) * 1000 as ms,
+  (statement_timestamp() - interval '1 minute')::text as a_minute_ago;
+
+-- next_lease
+-- $1 what fell due up to this time has been swept before
+select
+  extract(epoch from (
+    select min(ends_at) + interval '200 ms'
+    from holdfast.leases
+    where ends_at > $1
+  ) - clock_timestamp()) * 1000 as ms,
+  (statement_timestamp() - interval '1 minute')::text as a_minute_ago;
+
+-- next_rate
+-- $1 what fell due up to this time has been swept before
+select
+  extract(epoch from (
+    select min(due_at)
+    from holdfast.line_rates
+    where due_at > $1
+  ) - clock_timestamp()) * 1000 as ms,
+  (statement_timestamp() - interval '1 minute')::text as a_minute_ago;
+
 -- oldest
 select *
 from (

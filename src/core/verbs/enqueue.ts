@@ -195,8 +195,10 @@ export class Enqueueing {
         const stored = answer[i]
         if (stored == null || stored.duplicate) continue
         const dueMs = dueMsOf(row)
-        if (dueMs > Date.now()) signals.onDue(dueMs)
-        else if (stored.position !== null) ready.add(row.queueId, 1, Number(stored.position))
+        const isLater = dueMs > Date.now()
+        // The commit may have taken longer than the delay, and then the message is stored as delayed.
+        if (isLater || row.visibleAt !== undefined) signals.onDue(dueMs)
+        if (!isLater && stored.position !== null) ready.add(row.queueId, 1, Number(stored.position))
       }
     }
     ready.signal(signals)

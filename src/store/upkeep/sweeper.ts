@@ -7,7 +7,18 @@ import type { Database } from '../database.ts'
 import type { Statement } from '../statement.ts'
 import { resumeLines } from './resume.ts'
 import { leaseRowsMax, sweepLeases } from './sweepLeases.ts'
-import { expire, expireParked, exposeDue, fold, messagesMax, nextDue, type SweptQueue } from './sweeps.ts'
+import {
+  expire,
+  expireParked,
+  exposeDue,
+  fold,
+  messagesMax,
+  nextDelay,
+  nextLease,
+  nextRate,
+  type NextDue,
+  type SweptQueue
+} from './sweeps.ts'
 import { withReady } from './waited.ts'
 
 /** A running sweeper. */
@@ -30,9 +41,9 @@ interface SweeperOptions {
   onCounted: (queueId: Digits, count: number) => void
   /** The queues that callers of this replica wait for. Asked once a second. */
   waitingFor: () => Digits[]
-  /** Called after each successful sweep with its lag. Failures go to `onError`. */
-  onSwept: (lateMs: number) => void
-  onError: (error: unknown) => void
+  /** Called after each successful sweep of a kind, with its lag. Failures go to `onError`. */
+  onSwept: (lateMs: number, kind: object) => void
+  onError: (error: unknown, kind: object) => void
 }
 
 const pauseMsMax = 1000
@@ -49,17 +60,48 @@ const turnMsMax = 250
 /** Folds are a second apart. The 50 ms allow for a timer that goes off early. */
 const foldMs = pauseMsMax - 50
 
+/** What one loop sweeps. */
+interface Kind {
+  work: { statement: Statement<SweptQueue>; rowsMax: number }[]
+  next: Statement<NextDue>
+  folds?: boolean
+}
+
+// Each has a loop of its own. Where one caller lets thousands of leases or rates end at once, the
+// delays of all others must not wait for that.
+const kinds: Kind[] = [
+  { work: [{ statement: exposeDue, rowsMax: messagesMax }], next: nextDelay },
+  { work: [{ statement: sweepLeases, rowsMax: leaseRowsMax }], next: nextLease },
+  {
+    work: [resumeLines, expireParked, expire].map(statement => ({ statement, rowsMax: messagesMax })),
+    next: nextRate,
+    folds: true
+  }
+]
+
+/** How many kinds of sweeps there are. */
+export const sweepKinds = kinds.length
+
 /**
  * Sweeps until stopped. Between sweeps it sleeps until the next thing that it knows of is due. It
  * never sleeps longer than a second, because another replica may have known of an earlier one and
  * died. After an error it calls `onError` and sweeps again.
  */
 export function startSweeper(database: Database, options: SweeperOptions): Sweeper {
-  return new TimedSweeper(database, options)
+  const loops = kinds.map(kind => new TimedSweeper(database, kind, options))
+  return {
+    dueAt(timeMs) {
+      for (const loop of loops) loop.dueAt(timeMs)
+    },
+    async stop() {
+      await Promise.all(loops.map(loop => loop.stop()))
+    }
+  }
 }
 
 class TimedSweeper implements Sweeper {
   readonly #database: Database
+  readonly #kind: Kind
   readonly #options: SweeperOptions
   readonly #running: Promise<void>
   readonly #stopping = new AbortController()
@@ -74,8 +116,9 @@ class TimedSweeper implements Sweeper {
   /** The last id folded, at each fold of the last minute. */
   readonly #foldedTo: Digits[] = ['0']
 
-  constructor(database: Database, options: SweeperOptions) {
+  constructor(database: Database, kind: Kind, options: SweeperOptions) {
     this.#database = database
+    this.#kind = kind
     this.#options = options
     this.#running = this.#run()
   }
@@ -96,7 +139,7 @@ class TimedSweeper implements Sweeper {
       this.#plannedMs = Date.now() + pauseMsMax
       const pauseMs = await this.#sweep().catch(error => {
         this.#carefulUntilMs = performance.now() + carefulMs
-        this.#options.onError(error)
+        this.#options.onError(error, this.#kind)
         return pauseAfterErrorMs
       })
       await new Promise<void>(resolve => {
@@ -123,20 +166,15 @@ class TimedSweeper implements Sweeper {
     const from = isFull ? '-infinity' : this.#sweptTo
     this.#lateMs = 0
     const careful = performance.now() < this.#carefulUntilMs
-    // Beside the leases: where thousands of them end, a delay must not wait for that.
-    const done = await allDone([
-      this.#drain(sweepLeases, [from, careful], leaseRowsMax),
-      (async () => [
-        await this.#drain(exposeDue, [from, careful], messagesMax),
-        await this.#drain(resumeLines, [from, careful], messagesMax),
-        await this.#drain(expireParked, [from], messagesMax),
-        await this.#drain(expire, [from, careful], messagesMax)
-      ])()
-    ])
-    if (performance.now() - this.#foldedMs >= foldMs) await this.#fold(isFull)
-    const [next] = await this.#database.query(nextDue, [from])
-    this.#options.onSwept(this.#lateMs)
-    if (done.includes(false)) return 0
+    let isDone = true
+    for (const { statement, rowsMax } of this.#kind.work) {
+      const values = statement === expireParked ? [from] : [from, careful]
+      if (!(await this.#drain(statement, values, rowsMax))) isDone = false
+    }
+    if (this.#kind.folds && performance.now() - this.#foldedMs >= foldMs) await this.#fold(isFull)
+    const [next] = await this.#database.query(this.#kind.next, [from])
+    this.#options.onSwept(this.#lateMs, this.#kind)
+    if (!isDone) return 0
     this.#sweptTo = next!.a_minute_ago
     if (next!.ms === null) return pauseMsMax
     if (Number(next!.ms) < -heldMs) return pauseWhileHeldMs
@@ -176,27 +214,25 @@ class TimedSweeper implements Sweeper {
   }
 }
 
-/** What all answer. Where one fails, the others are waited for too, so that none is left behind. */
-async function allDone(works: Promise<boolean | boolean[]>[]): Promise<boolean[]> {
-  await Promise.allSettled(works)
-  return (await Promise.all(works)).flat()
-}
-
-/** Remembers how the last sweep went, for health checks and metrics. */
+/** Remembers how the last sweep of each kind went, for health checks and metrics. */
 export function watchSweeps(report: (error: unknown) => void) {
-  let failed = false
-  let last = { atMs: performance.now(), lateMs: 0 }
+  const failed = new Set<object>()
+  const startedMs = performance.now()
+  const last = new Map<object, { atMs: number; lateMs: number }>(
+    kinds.map(kind => [kind, { atMs: startedMs, lateMs: 0 }])
+  )
   return {
-    onSwept(lateMs: number) {
-      failed = false
-      last = { atMs: performance.now(), lateMs }
+    onSwept(lateMs: number, kind: object) {
+      failed.delete(kind)
+      last.set(kind, { atMs: performance.now(), lateMs })
     },
-    onError(error: unknown) {
-      failed = true
+    onError(error: unknown, kind: object) {
+      failed.add(kind)
       report(error)
     },
-    lagSeconds: () => Math.max(last.lateMs, performance.now() - last.atMs) / 1000,
+    lagSeconds: () =>
+      Math.max(...last.values().map(({ atMs, lateMs }) => Math.max(lateMs, performance.now() - atMs))) / 1000,
     unready: () =>
-      failed ? 'The database cannot be reached, or refuses work; the log names the cause.' : null
+      failed.size > 0 ? 'The database cannot be reached, or refuses work; the log names the cause.' : null
   }
 }

@@ -184,17 +184,42 @@ export const fold: Statement<{ folded_to: Digits }> = {
     from taken`
 }
 
-// Most leases that end are long over, their messages acked. Those of a busy queue are swept up
-// together, a few times a second.
-export const nextDue: Statement<{ ms: string | null; a_minute_ago: string }> = {
-  name: 'next_due',
+const nextDue = (name: string, earliest: string): Statement<NextDue> => ({
+  name,
   parameters: sweptBefore,
   text: sql`
     select
-      extract(epoch from least(
-        (select min(ends_at) from holdfast.leases where ends_at > $1) + interval '200 ms',
-        (select min(visible_at) from holdfast.messages where visible_at > $1),
-        (select min(due_at) from holdfast.line_rates where due_at > $1)
+      extract(epoch from (
+        ${earliest}
       ) - clock_timestamp()) * 1000 as ms,
       (statement_timestamp() - interval '1 minute')::text as a_minute_ago`
+})
+
+export interface NextDue {
+  ms: string | null
+  a_minute_ago: string
 }
+
+export const nextDelay = nextDue(
+  'next_delay',
+  sql`
+    select min(visible_at)
+    from holdfast.messages
+    where visible_at > $1`
+)
+// Most leases that end are long over, their messages acked. Those of a busy queue are swept up
+// together, a few times a second.
+export const nextLease = nextDue(
+  'next_lease',
+  sql`
+    select min(ends_at) + interval '200 ms'
+    from holdfast.leases
+    where ends_at > $1`
+)
+export const nextRate = nextDue(
+  'next_rate',
+  sql`
+    select min(due_at)
+    from holdfast.line_rates
+    where due_at > $1`
+)
