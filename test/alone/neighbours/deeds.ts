@@ -206,8 +206,58 @@ export const deeds: Record<string, (order: Order) => Promise<unknown>> = {
   }
 }
 
+/** Deeds that need very much prepared, so they are not among all at once. */
+export const largeDeeds: typeof deeds = {
+  // All fire at the full minute.
+  async firings() {},
+  async limitsOfGroups(order) {
+    let n = 0
+    await repeat(2, () => {
+      const limits = { maxLeasedPerGroup: 5 + (n++ % 2), ratePerGroup: { messages: 1000 + n, perSeconds: 1 } }
+      return call(order, 'limits', 'PUT', '/queues/a-groups', JSON.stringify(limits))
+    })
+  },
+  async lapses(order) {
+    const lease = '{"max":1000,"leaseSeconds":1}'
+    await repeat(4, () => call(order, 'lapse', 'POST', '/queues/a-groups/lease', lease))
+  }
+}
+
+async function storeGroups(order: Order, settings: object): Promise<void> {
+  await call(order, 'prepare', 'PUT', '/queues/a-groups', JSON.stringify(settings))
+  for (let first = 0; first < groups; first += 1000) {
+    const messages = Array.from({ length: 1000 }, (_, n) => ({ body: n, group: `g${first + n}` }))
+    await call(order, 'prepare', 'POST', '/queues/a-groups/messages', JSON.stringify({ messages }))
+  }
+}
+
+const groups = 100_000
+
+/** Makes what the large deeds need. */
+const preparations: Record<string, (order: Order) => Promise<void>> = {
+  async firings(order) {
+    for (let n = 0; n < 600; n += 100) {
+      const all = Array.from({ length: 100 }, (_, i) => n + i)
+      await Promise.all(
+        all.map(i => {
+          const schedule = JSON.stringify({ queue: `a-fired-${n}`, cron: '* * * * *', body: i })
+          return call(order, 'prepare', 'PUT', `/schedules/a-${i}`, schedule)
+        })
+      )
+    }
+  },
+  async limitsOfGroups(order) {
+    await storeGroups(order, { ratePerGroup: { messages: 1000, perSeconds: 1 } })
+    for (let i = 0; i < groups / 1000; i++) {
+      await call(order, 'prepare', 'POST', '/queues/a-groups/lease', '{"max":1000}')
+    }
+  },
+  lapses: order => storeGroups(order, { ordering: 'group', maxAttempts: 1000 })
+}
+
 /** Makes what the deeds need. */
 export async function prepare(order: Order): Promise<void> {
+  for (const deed of order.deeds) await preparations[deed]?.(order)
   const body = message('a'.repeat(mib - 100))
   for (let i = 0; i < 40; i++) await call(order, 'prepare', 'POST', '/queues/a-bodies/messages', body)
   await call(order, 'prepare', 'PUT', '/queues/a-nothing', '{}')
