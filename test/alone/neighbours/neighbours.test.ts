@@ -179,8 +179,9 @@ async function prepare(t: Test): Promise<{ services: Client[]; nuisance: string;
   for (const holdfast of services) {
     while ((await withKey(holdfast, neighbour.secret).get('/console/rights')).status !== 200) await pause(50)
   }
-  for (const queue of ['b-work', 'b-shown', 'b-wait', 'b-later'])
-    {await neighbour.call('PUT', `/queues/${queue}`, {})}
+  for (const queue of ['b-work', 'b-shown', 'b-wait', 'b-later']) {
+    await neighbour.call('PUT', `/queues/${queue}`, {})
+  }
   const shown = Array.from({ length: 200 }, (_, i) => ({ body: i % 10 === 0 ? 'needle' : 'hay' }))
   await neighbour.post('/queues/b-shown/messages', { messages: shown })
   return { services, nuisance: nuisance.secret, neighbour: neighbour.secret }
