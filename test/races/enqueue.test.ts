@@ -47,9 +47,12 @@ t.test('the sweeper hears of a delay that ended before the enqueue was answered'
       }
     }
   })
-  const visibleAt = new Date(dueMs).toISOString()
-  await broker.enqueue(tester, name, [{ body: '1', contentType: null, visibleAt }], false)
+  const message = { body: '1', contentType: null }
+  const delayed = { ...message, visibleAt: new Date(dueMs).toISOString() }
+  await broker.enqueue(tester, name, [delayed], false)
   t.strictSame(heardMs, [dueMs])
+  await broker.enqueue(tester, name, [message, delayed], true)
+  t.strictSame(heardMs, [dueMs], 'messages that are ready at once start no sweep')
 })
 
 t.test('two enqueues of one key store one message, also before the first has committed', async t => {

@@ -169,6 +169,7 @@ export class Completing {
 
   // A call that must be refused undoes the commit. The others are then done again without it.
   async #flush(queueId: Digits, calls: Call[]): Promise<(Answer | Error)[]> {
+    const beganMs = Date.now()
     const refusals = new Map<Call, QueueError | null>()
     let done: Done | undefined
     while (done === undefined && refusals.size < calls.length) {
@@ -180,7 +181,7 @@ export class Completing {
       })
     }
     if (done === undefined) return calls.map(call => refusals.get(call)!)
-    this.#tell(queueId, done)
+    this.#tell(queueId, done, beganMs)
     const outcomes = await this.#settling.outcomesOf('ack', queueId, done.distinct, done.settled)
     return calls.map(call => {
       const refusal = refusals.get(call)
@@ -229,13 +230,13 @@ export class Completing {
     return { distinct, settled: { changed, freed: answer.freed }, stored }
   }
 
-  #tell(queueId: Digits, { settled, stored }: Done): void {
+  #tell(queueId: Digits, { settled, stored }: Done, beganMs: number): void {
     const { replicaStats } = this.#parts
     replicaStats.acked(queueId, [...settled.changed.keys()])
     const rows = [...stored.keys()].flatMap(({ steps }) => steps.map(({ row }) => row))
     if (rows.length === 0) return
     replicaStats.flushed('enqueue', rows.length)
-    this.#enqueueing.signal([{ rows }], [[...stored.values()].flat()])
+    this.#enqueueing.signal([{ rows }], [[...stored.values()].flat()], beganMs)
   }
 }
 

@@ -119,6 +119,7 @@ export class Enqueueing {
 
   async #flush(calls: Call[]): Promise<Answer[]> {
     const { store, replicaStats } = this.#parts
+    const beganMs = Date.now()
     const bounded = new Set(calls.flatMap(({ queues }) => queues.filter(isBounded).map(({ id }) => id)))
     const rooms = bounded.size === 0 ? new Map<Digits, number>() : await store.roomsIn([...bounded])
     const held = rooms.size === 0 ? new Set<string>() : await this.#heldKeys(calls, rooms)
@@ -141,7 +142,7 @@ export class Enqueueing {
       'enqueue',
       calls.reduce((sum, { rows }) => sum + rows.length, 0)
     )
-    this.signal(calls, answers)
+    this.signal(calls, answers, beganMs)
     return answers
   }
 
@@ -185,8 +186,11 @@ export class Enqueueing {
     }
   }
 
-  /** One signal for each queue that has new ready messages, one for each delayed message. */
-  signal(calls: { rows: EnqueueRow[] }[], answers: Answer[]): void {
+  /**
+   * One signal for each queue that has new ready messages, one for each delayed message. `beganMs` is
+   * when their commit began.
+   */
+  signal(calls: { rows: EnqueueRow[] }[], answers: Answer[], beganMs: number): void {
     const { signals } = this.#parts
     const ready = new ReadyCounts()
     for (const [index, answer] of answers.entries()) {
@@ -194,21 +198,23 @@ export class Enqueueing {
       for (const [i, row] of calls[index]!.rows.entries()) {
         const stored = answer[i]
         if (stored == null || stored.duplicate) continue
-        const dueMs = dueMsOf(row)
-        const isLater = dueMs > Date.now()
-        // The commit may have taken longer than the delay, and then the message is stored as delayed.
-        if (isLater || row.visibleAt !== undefined) signals.onDue(dueMs)
-        if (!isLater && stored.position !== null) ready.add(row.queueId, 1, Number(stored.position))
+        const dueMs = dueMsOf(row, beganMs)
+        // A delay that ended during the commit is stored as one, or as none.
+        if (dueMs > beganMs) signals.onDue(dueMs)
+        if (dueMs <= Date.now() && stored.position !== null) {
+          ready.add(row.queueId, 1, Number(stored.position))
+        }
       }
     }
     ready.signal(signals)
   }
 }
 
-/** When the message of a row may be leased. */
-function dueMsOf({ visibleAt, delaySeconds, defaults }: EnqueueRow): number {
+/** When the message of a row may be leased. Without a delay, when its commit began. */
+function dueMsOf({ visibleAt, delaySeconds, defaults }: EnqueueRow, beganMs: number): number {
   if (visibleAt !== undefined) return Date.parse(visibleAt)
-  return Date.now() + (delaySeconds ?? defaults?.delaySeconds ?? 0) * 1000
+  const seconds = delaySeconds ?? defaults?.delaySeconds ?? 0
+  return seconds > 0 ? Date.now() + seconds * 1000 : beganMs
 }
 
 /**
