@@ -55,15 +55,17 @@ const carefulMs = 60_000
 const heldMs = 1000
 const pauseWhileHeldMs = 50
 const fullSweepMs = 60_000
-/** The longest turn of one kind of work. The other kinds wait meanwhile. */
+/** The longest turn of one statement. The others of its loop wait meanwhile. */
 const turnMsMax = 250
 /** Folds are a second apart. The 50 ms allow for a timer that goes off early. */
 const foldMs = pauseMsMax - 50
 
 /** What one loop sweeps. */
 interface Kind {
+  /** A statement that takes as many rows as it may has left some. */
   work: { statement: Statement<SweptQueue>; rowsMax: number }[]
   next: Statement<NextDue>
+  /** This loop folds the ledger too. */
   folds?: boolean
 }
 
@@ -183,7 +185,7 @@ class TimedSweeper implements Sweeper {
 
   /**
    * Runs a statement again and again. True when nothing more is due. False when its turn ended
-   * first: the rest is done after the other kinds of work.
+   * first: the rest is done after the other statements of its loop.
    */
   async #drain(statement: Statement<SweptQueue>, values: unknown[], rowsMax: number): Promise<boolean> {
     const endMs = performance.now() + turnMsMax
