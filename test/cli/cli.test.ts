@@ -241,7 +241,7 @@ t.test('doctor finds what was broken on purpose, and says what to do', async t =
     value: /^40 replicas × \(10 \+ 1\) = 440/
   })
   t.match((await doctor({ ...env, HOLDFAST_PROCESSES: '4' }, '--replicas', '2')).checks.connections, {
-    value: /^2 replicas × \(16 \+ 4\) = 40 of 8/
+    value: /^2 replicas × \(24 \+ 4\) = 56 of 8/
   })
 
   for (const setting of ['fsync', 'autovacuum']) await sql.query(`alter system set ${setting} = off`)
