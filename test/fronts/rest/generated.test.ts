@@ -139,90 +139,93 @@ const isStep = (value: unknown) => value === '.' || value === '..'
 // Waits are made short, or 10,000 requests would take days.
 const hurried = (value: unknown) => (typeof value === 'number' && value > 0.01 && value <= 60 ? 0.01 : value)
 
+interface Route {
+  path: string
+  method: string
+  operation: Operation
+}
+
 function requestsOf(paths: Record<string, Record<string, Operation>>): fc.Arbitrary<Request> {
-  const all = Object.entries(paths).flatMap(([path, operations]) =>
+  const routes = Object.entries(paths).flatMap(([path, operations]) =>
     Object.entries(operations).map(([method, operation]) => ({
       path,
       method: method.toUpperCase(),
       operation
     }))
   )
-  const often = all.filter(({ operation }) =>
+  const often = routes.filter(({ operation }) =>
     ['putQueue', 'enqueue', 'lease', 'ack', 'fail', 'extend', 'release', 'browse', 'getMessage'].includes(
       operation.operationId
     )
   )
-  return fc.oneof(fc.constantFrom(...all), fc.constantFrom(...often)).chain(({ path, method, operation }) => {
-    const parameters = operation.parameters ?? []
-    const values = fc.record(
-      Object.fromEntries(
-        parameters.map(({ in: place, name, schema }) => [
-          `${place} ${name}`,
-          place === 'path'
-            ? fc.oneof(
-                {
-                  weight: 6,
-                  arbitrary:
-                    operation.operationId === 'deleteQueue'
-                      ? fc.constant('p')
-                      : fc.constantFrom('q', 'r', 'p', '1', '2')
-                },
-                { weight: 1, arbitrary: fitting(schema).filter(value => !isStep(value)) },
-                { weight: 1, arbitrary: fc.string({ minLength: 1 }).filter(text => !isStep(text)) }
-              )
-            : valueOf(schema)
-        ])
-      ),
+  return fc.oneof(...[routes, often].map(some => fc.oneof(...some.map(requestOf))))
+}
+
+function requestOf({ path, method, operation }: Route): fc.Arbitrary<Request> {
+  const parameters = operation.parameters ?? []
+  const values = fc.record(
+    Object.fromEntries(
+      parameters.map(({ in: place, name, schema }) => [
+        `${place} ${name}`,
+        place === 'path'
+          ? fc.oneof(
+              {
+                weight: 6,
+                arbitrary:
+                  operation.operationId === 'deleteQueue'
+                    ? fc.constant('p')
+                    : fc.constantFrom('q', 'r', 'p', '1', '2')
+              },
+              { weight: 1, arbitrary: fitting(schema).filter(value => !isStep(value)) },
+              { weight: 1, arbitrary: fc.string({ minLength: 1 }).filter(text => !isStep(text)) }
+            )
+          : valueOf(schema)
+      ])
+    ),
+    {
+      requiredKeys: parameters.filter(({ in: place }) => place === 'path').map(({ name }) => `path ${name}`)
+    }
+  )
+  const bodies = Object.entries(operation.requestBody?.content ?? {}).map(([type, { schema }]) =>
+    fc.oneof(
       {
-        requiredKeys: parameters.filter(({ in: place }) => place === 'path').map(({ name }) => `path ${name}`)
+        weight: 9,
+        arbitrary: valueOf(schema).map(value => ({
+          type,
+          text: JSON.stringify(value, (name, value) => (name === 'waitSeconds' ? hurried(value) : value))
+        }))
+      },
+      {
+        weight: 1,
+        arbitrary: fc.string({ unit: 'binary', maxLength: 200 }).map(text => ({ type, text }))
       }
     )
-    const types = Object.entries(operation.requestBody?.content ?? {})
-    const body =
-      types.length === 0
-        ? fc.constant(null)
-        : fc.constantFrom(...types).chain(([type, { schema }]) =>
-            fc.oneof(
-              {
-                weight: 9,
-                arbitrary: valueOf(schema).map(value => ({
-                  type,
-                  text: JSON.stringify(value, (name, value) =>
-                    name === 'waitSeconds' ? hurried(value) : value
-                  )
-                }))
-              },
-              {
-                weight: 1,
-                arbitrary: fc.string({ unit: 'binary', maxLength: 200 }).map(text => ({ type, text }))
-              }
-            )
-          )
-    return fc.tuple(values, body).map(([values, body]) => {
-      const query = new URLSearchParams()
-      const headers: Record<string, string> = body === null ? {} : { 'content-type': body.type }
-      let filled = path
-      for (const [key, value] of Object.entries(values)) {
-        const [place, name] = key.split(' ') as [string, string]
-        const text =
-          typeof value === 'object'
-            ? JSON.stringify(value)
-            : String(name === 'waitSeconds' ? hurried(value) : value)
-        if (place === 'path') {
-          filled = filled.replace(`{${name}}`, () =>
-            encodeURIComponent(text.toWellFormed()).replaceAll('.', '%2e')
-          )
-        } else if (place === 'query') query.set(name, text)
-        else if (/^[\x20-\x7e]{1,300}$/.test(text.trim())) headers[name] = text.trim()
-      }
-      return {
-        operation,
-        method,
-        path: `${filled}${query.size > 0 ? `?${query}` : ''}`,
-        headers,
-        body: body?.text ?? null
-      }
-    })
+  )
+  const body = bodies.length === 0 ? fc.constant(null) : fc.oneof(...bodies)
+  return fc.tuple(values, body).map(([values, body]) => {
+    const query = new URLSearchParams()
+    const headers: Record<string, string> = body === null ? {} : { 'content-type': body.type }
+    let filled = path
+    for (const [key, value] of Object.entries(values)) {
+      const [place, name] = key.split(' ') as [string, string]
+      const text =
+        typeof value === 'object'
+          ? JSON.stringify(value)
+          : String(name === 'waitSeconds' ? hurried(value) : value)
+      if (place === 'path') {
+        filled = filled.replace(`{${name}}`, () =>
+          encodeURIComponent(text.toWellFormed()).replaceAll('.', '%2e')
+        )
+      } else if (place === 'query') query.set(name, text)
+      else if (/^[\x20-\x7e]{1,300}$/.test(text.trim())) headers[name] = text.trim()
+    }
+    return {
+      operation,
+      method,
+      path: `${filled}${query.size > 0 ? `?${query}` : ''}`,
+      headers,
+      body: body?.text ?? null
+    }
   })
 }
 
