@@ -11,6 +11,7 @@ import { judge } from '../../src/cli/doctor/judge.ts'
 import { readConfig } from '../../src/config.ts'
 import { gatherFacts } from '../../src/store/setup/doctor.ts'
 import { startEmbedded } from '../../src/store/setup/embedded.ts'
+import { pollPause } from '../support/pollPause.ts'
 import { freshDatabase, freshServer } from '../support/postgres.ts'
 import { service, serviceProcess } from '../support/service.ts'
 
@@ -247,7 +248,9 @@ t.test('doctor finds what was broken on purpose, and says what to do', async t =
   for (const setting of ['fsync', 'autovacuum']) await sql.query(`alter system set ${setting} = off`)
   await sql.query("alter system set synchronous_standby_names = 'elsewhere'")
   await sql.query('select pg_reload_conf()')
-  while ((await sql.query('show synchronous_standby_names')).rows[0].synchronous_standby_names === '');
+  while ((await sql.query('show synchronous_standby_names')).rows[0].synchronous_standby_names === '') {
+    await pollPause()
+  }
   t.match(await doctor({ HOLDFAST_DATABASE_URL: server.url }), {
     code: 1,
     checks: {
@@ -265,7 +268,9 @@ t.test('doctor finds a slot whose standby cannot catch up any more', async t => 
   await sql.query("select pg_create_physical_replication_slot('left', true)")
   await sql.query("alter system set max_slot_wal_keep_size = '1MB'")
   await sql.query('select pg_reload_conf()')
-  while ((await sql.query('show max_slot_wal_keep_size')).rows[0].max_slot_wal_keep_size !== '1MB');
+  while ((await sql.query('show max_slot_wal_keep_size')).rows[0].max_slot_wal_keep_size !== '1MB') {
+    await pollPause()
+  }
   for (let segment = 0; segment < 4; segment++) {
     await sql.query('create table filler (); drop table filler')
     await sql.query('select pg_switch_wal()')

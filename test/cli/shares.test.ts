@@ -6,6 +6,7 @@ import t from 'tap'
 import { askHeldBounds, shares } from '../../src/cli/doctor/shares.ts'
 import type { Check } from '../../src/cli/doctor/check.ts'
 import { readConfig } from '../../src/config.ts'
+import { pollPause } from '../support/pollPause.ts'
 import { clientWith, withKey } from '../support/apiKeys.ts'
 import { service } from '../support/service.ts'
 
@@ -37,7 +38,7 @@ t.test('the service tells doctor who holds most of what', async t => {
   t.match(await judged(), { value: /; 1 call refused since the start$/ })
   await withKey(holdfast, secret).call('DELETE', `/keys/${worker.id}`)
   t.ok((await Promise.all(waiting)).every(({ status }) => status === 401))
-  while ((await judged())?.status !== 'ok');
+  while ((await judged())?.status !== 'ok') await pollPause()
   await holdfast.stop()
   t.equal(await askHeldBounds(config), null, 'no service, no check')
 })

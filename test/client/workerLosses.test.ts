@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Client, HoldfastError, RetryAfter, type Job } from '../../src/client/index.ts'
 import { httpAnswer, Proxy } from '../faultbench/proxy.ts'
+import { pollPause } from '../support/pollPause.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { serviceProcess } from '../support/service.ts'
 import { addressOf, client, gate, shaky, start, url as serviceUrl } from './setup.ts'
@@ -203,5 +204,5 @@ t.test('with the service killed and started again, every message is worked on an
       `${id}: a second time only as another attempt`
     )
   }
-  while (Object.values((await client.queue('killed')).counts).some(count => count > 0));
+  while (Object.values((await client.queue('killed')).counts).some(count => count > 0)) await pollPause()
 })

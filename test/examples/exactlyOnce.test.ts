@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import pg from 'pg'
 import t from 'tap'
+import { pollPause } from '../support/pollPause.ts'
 import { freshServer } from '../support/postgres.ts'
 import { serviceProcess } from '../support/service.ts'
 import { listen, read, start, type Running } from './setup.ts'
@@ -68,7 +69,7 @@ t.test('each order is booked exactly once, whatever is killed', async t => {
     PostgreSQL: () => process.kill(server.pid, 'SIGKILL'),
     'the other worker': () => restart('the other worker', 'work')
   }
-  while ((await ask("select to_regclass('bookings') as made"))[0].made === null);
+  while ((await ask("select to_regclass('bookings') as made"))[0].made === null) await pollPause()
   let orders = 0
   for (const [what, kill] of Object.entries(kills)) {
     const before = await booked()
@@ -80,11 +81,13 @@ t.test('each order is booked exactly once, whatever is killed', async t => {
       ['order', orders]
     )
     orders += 24
-    while ((await booked()) < before + 5);
+    while ((await booked()) < before + 5) await pollPause()
     await kill()
     t.comment(`killed ${what}, ${await booked()} of ${orders} booked`)
   }
-  while ((await booked()) < orders || (await ask('select 1 from outbox limit 1')).length > 0);
+  while ((await booked()) < orders || (await ask('select 1 from outbox limit 1')).length > 0) {
+    await pollPause()
+  }
   const repeated = await ask(`
     select order_id, count(*)::int as times
     from bookings

@@ -1,5 +1,6 @@
 /** Producers and workers in four languages, run as they stand against a real service. */
 import t, { type Test } from 'tap'
+import { pollPause } from '../support/pollPause.ts'
 import { clientWith, guarded } from '../support/apiKeys.ts'
 import { service } from '../support/service.ts'
 import { noGo } from '../support/debian.ts'
@@ -113,7 +114,7 @@ t.test(
       })
       await working.line(/^working/)
       const { lease } = await messageOf(queue, id)
-      while ((await messageOf(queue, id)).lease?.expiresAt === lease.expiresAt);
+      while ((await messageOf(queue, id)).lease?.expiresAt === lease.expiresAt) await pollPause()
       working.child.kill('SIGTERM')
       t.strictSame((await working.ended)[0], 0, `${name} ends with 0`)
       t.match(

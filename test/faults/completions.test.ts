@@ -1,5 +1,6 @@
 /** A chain of two queues under kills: each message is in one of them, and in the second only once. */
 import t from 'tap'
+import { pollPause } from '../support/pollPause.ts'
 import { freshServer } from '../support/postgres.ts'
 import { client, serviceProcess } from '../support/service.ts'
 import { connect } from './setup.ts'
@@ -37,7 +38,7 @@ t.test('with service and PostgreSQL killed under load, each ack has enqueued onc
     }
   }
   const reaching = async (count: number) => {
-    while (followed.length < count) await new Promise(setImmediate)
+    while (followed.length < count) await pollPause()
   }
   const consumers = Array.from({ length: 8 }, consume)
 
@@ -57,12 +58,12 @@ t.test('with service and PostgreSQL killed under load, each ack has enqueued onc
   process.kill(server.pid, 'SIGKILL')
   await reaching(1000)
 
-  while ((await post('/queues/from/lease', { max: 1 })) === null);
+  while ((await post('/queues/from/lease', { max: 1 })) === null) await pollPause()
   const left = async () => {
     const { body } = await client(holdfast.url).get('/queues/from')
     return body.counts === undefined ? Infinity : body.counts.ready + body.counts.leased
   }
-  while ((await left()) > 0);
+  while ((await left()) > 0) await pollPause()
   over.abort()
   await Promise.all(consumers)
 

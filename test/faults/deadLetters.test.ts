@@ -3,6 +3,7 @@
  * HOLDFAST_TEST_DEATHS makes it larger.
  */
 import t from 'tap'
+import { pollPause } from '../support/pollPause.ts'
 import { connect, freshDatabase } from '../support/postgres.ts'
 import { serviceProcess, type Client } from '../support/service.ts'
 
@@ -55,7 +56,7 @@ t.test('kill -9 in the middle of deaths and of redrives', async t => {
   for (let round = 0; round < killsMax; round++) {
     await whileKilled([attempt(replica.post('/queues/dlq/redrive', { limit: deaths / 10 }))])
   }
-  while ((await replica.get('/queues/dlq/redrives')).body.redrives[0].state === 'running');
+  while ((await replica.get('/queues/dlq/redrives')).body.redrives[0].state === 'running') await pollPause()
   await replica.post('/queues/dlq/redrive')
   t.match(await counts(replica, 'q'), { ready: deaths }, 'all are home')
   t.match(await counts(replica, 'dlq'), { ready: 0, leased: 0, delayed: 0, dead: 0 })

@@ -1,5 +1,6 @@
 /** Push, when a replica is killed or an endpoint hangs. */
 import t from 'tap'
+import { pollPause } from '../support/pollPause.ts'
 import { endpoint } from '../support/endpoint.ts'
 import { freshDatabase, freshServer } from '../support/postgres.ts'
 import { serviceProcess, type Client } from '../support/service.ts'
@@ -73,7 +74,7 @@ t.test('at a stop, requests under way end, or their messages are given back unco
   await holdfast.post('/queues/q/messages', { messages: [{ body: 'ends' }, { body: 'hangs' }] })
   await hook.got(2)
   holdfast.child.kill('SIGTERM')
-  while ((await holdfast.get('/readyz').catch(() => ({ status: 0 }))).status === 200);
+  while ((await holdfast.get('/readyz').catch(() => ({ status: 0 }))).status === 200) await pollPause()
   await holdfast.post('/queues/q/messages', { body: 'late' }).catch(() => {})
   answers[0]!()
   t.equal(await holdfast.ended, 0)
@@ -98,7 +99,7 @@ t.test('the database goes and comes back: deliveries go on by themselves', async
   do ({ status } = await holdfast.post('/queues/q/messages', { body: 3 }))
   while (status !== 201)
   const startedMs = performance.now()
-  while (!hook.received.some(({ body }) => body === '3')) await new Promise(setImmediate)
+  while (!hook.received.some(({ body }) => body === '3')) await pollPause()
   const tookMs = Math.round(performance.now() - startedMs)
   t.ok(tookMs < 5000, `delivered after ${tookMs} ms`)
 })
@@ -114,7 +115,7 @@ async function measure(holdfast: Client, queues: string[], rounds: number, hook:
       })
       if (status !== 201) throw new Error(`${status}`)
     }
-    while (hook.times.length < expected) await new Promise(setImmediate)
+    while (hook.times.length < expected) await pollPause()
   }
   return hook.times.toSorted((a, b) => a - b)
 }

@@ -1,6 +1,7 @@
 /** What the tests of faults share: sessions, waits for what must have begun, and a load. */
 import pg from 'pg'
 import type { Test } from 'tap'
+import { pollPause } from '../support/pollPause.ts'
 import { connect } from '../support/postgres.ts'
 import type { Client } from '../support/service.ts'
 
@@ -8,7 +9,9 @@ export { connect }
 
 /** Waits until `count` calls wait at this replica for a message. */
 export async function untilWaiting(replica: Pick<Client, 'get'>, count: number): Promise<void> {
-  while (!(await replica.get('/metrics')).text.includes(`\nholdfast_waiting_calls ${count}\n`));
+  while (!(await replica.get('/metrics')).text.includes(`\nholdfast_waiting_calls ${count}\n`)) {
+    await pollPause()
+  }
 }
 
 /** Waits until so many sessions wait for a lock. */
@@ -16,7 +19,7 @@ export async function untilBlocked(sql: pg.Client, count = 1): Promise<void> {
   const blocked = `
     select from pg_stat_activity
     where wait_event_type = 'Lock' and datname = current_database()`
-  while ((await sql.query(blocked)).rowCount! < count);
+  while ((await sql.query(blocked)).rowCount! < count) await pollPause()
 }
 
 export const msSince = (startedMs: number) => Math.round(performance.now() - startedMs)
@@ -61,7 +64,7 @@ export function load(holdfast: Pick<Client, 'post'>, queue: string) {
 
   const consume = async () => {
     // The first enqueue makes the queue.
-    while (confirmed.length === 0 && !stopping.signal.aborted) await new Promise(setImmediate)
+    while (confirmed.length === 0 && !stopping.signal.aborted) await pollPause()
     while (!stopping.signal.aborted) {
       const leased = (await call('lease', { max: 3 }, 200))?.body.messages ?? []
       const ids = leased.map(({ id }: { id: string }) => id)
@@ -87,7 +90,7 @@ export function load(holdfast: Pick<Client, 'post'>, queue: string) {
       return slowestRefusalMs
     },
     async reaching(count: number) {
-      while (confirmed.length < count) await new Promise(setImmediate)
+      while (confirmed.length < count) await pollPause()
     },
     async stop() {
       stopping.abort()

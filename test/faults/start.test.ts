@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import t from 'tap'
+import { pollPause } from '../support/pollPause.ts'
 import { freshServer } from '../support/postgres.ts'
 import { connect } from './setup.ts'
 
@@ -27,7 +28,7 @@ t.test('a PostgreSQL that could lose a commit is refused at the start, with the 
   const sql = await connect(t, server.url)
   const untilSet = async (setting: string, value: string) => {
     await sql.query('select pg_reload_conf()')
-    while ((await sql.query(`show ${setting}`)).rows[0][setting] !== value);
+    while ((await sql.query(`show ${setting}`)).rows[0][setting] !== value) await pollPause()
   }
   for (const setting of ['fsync', 'full_page_writes']) {
     await sql.query(`alter system set ${setting} = off`)

@@ -1,6 +1,7 @@
 /** Limits per group: what docs/rest.md promises of maxLeasedPerGroup and ratePerGroup. */
 import t from 'tap'
 import { endLeases, holdfast, queueWith, sql, type FlowQueue, type Leased } from './setup.ts'
+import { pollPause } from '../support/pollPause.ts'
 
 const bodiesOf = (leased: Leased[]) => leased.map(({ body }) => body).join(' ')
 const put = (queue: FlowQueue, settings: object) => holdfast.call('PUT', queue.path, settings)
@@ -145,7 +146,7 @@ for (const ordering of ['none', 'group']) {
     const tookMs = performance.now() - startedMs
     t.equal(bodiesOf(rest), 'a1 a2 a3 a4 a5 a6')
     t.ok(tookMs > 390, `four more than the burst took ${tookMs} ms`)
-    while ((await rows(queue)).rates > 0);
+    while ((await rows(queue)).rates > 0) await pollPause()
     t.equal((await rows(queue)).lines, 0, 'nothing of a full rate is left')
   })
 

@@ -1,6 +1,7 @@
 /** Limits of a queue: what docs/rest.md promises of maxLeased and rate. */
 import t from 'tap'
 import { endLeases, holdfast, queueWith, type FlowQueue, type Leased } from './setup.ts'
+import { pollPause } from '../support/pollPause.ts'
 
 const words = (count: number) => Array.from({ length: count }, (_, n) => `m${n}`).join(' ')
 const receiptsOf = (leased: Leased[]) => leased.map(({ receipt }) => receipt)
@@ -120,7 +121,7 @@ t.test('who waits for a place gets it when one is free', async t => {
   let [held] = await queue.lease()
   for (const end of ['ack', 'fail', 'release'] as const) {
     const waiting = queue.lease(1, { waitSeconds: 20 })
-    while (!(await holdfast.get('/metrics')).text.includes('\nholdfast_waiting_calls 1\n'));
+    while (!(await holdfast.get('/metrics')).text.includes('\nholdfast_waiting_calls 1\n')) await pollPause()
     await queue[end](held!)
     const startedMs = performance.now()
     ;[held] = await waiting

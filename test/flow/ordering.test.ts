@@ -1,6 +1,7 @@
 /** Order within groups: what docs/ordering.md promises. */
 import t from 'tap'
 import { endLeases, holdfast, queueWith } from './setup.ts'
+import { pollPause } from '../support/pollPause.ts'
 
 const empty = { lines: 0, messages: 0 }
 
@@ -78,7 +79,7 @@ t.test('with fairness, a group whose message comes back goes behind the groups t
       const [a1] = await queue.lease()
       if (back === 'expire') await endLeases(queue, [a1!.id])
       else await queue[back](a1!)
-      while ((await holdfast.get(queue.path)).body.counts.leased > 0);
+      while ((await holdfast.get(queue.path)).body.counts.leased > 0) await pollPause()
       t.equal(await queue.drain(), drained, `${back}, fairness ${fairness}`)
     }
   }

@@ -1,6 +1,7 @@
 /** A replica of several processes, and a connection to each of them. */
 import http from 'node:http'
 import type { Test } from 'tap'
+import { pollPause } from '../support/pollPause.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { serviceProcess } from '../support/service.ts'
 
@@ -77,5 +78,6 @@ export async function until<T>(ask: () => Promise<T>, isWanted: (answer: T) => b
   for (;;) {
     const answer = await ask()
     if (isWanted(answer)) return answer
+    await pollPause()
   }
 }

@@ -12,6 +12,7 @@ import { Schedules } from '../../src/core/verbs/schedules.ts'
 import { nextTime } from '../../src/jobs/calendar.ts'
 import { openStore, type SessionVerbs } from '../../src/store/store.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
+import { pollPause } from '../support/pollPause.ts'
 import { connect, freshDatabase } from '../support/postgres.ts'
 import { service, serviceProcess } from '../support/service.ts'
 import { callerNamed, shareOf, tester } from '../support/callers.ts'
@@ -131,7 +132,9 @@ t.test('a replica killed before its commit has fired nothing, and another fires 
   })
   await t.rejects(dying.fireDue())
   // Until the session has gone, it holds its lock on the schedule.
-  while ((await blocker.query('select from pg_stat_activity where pid = $1', [pid])).rowCount! > 0);
+  while ((await blocker.query('select from pg_stat_activity where pid = $1', [pid])).rowCount! > 0) {
+    await pollPause()
+  }
   t.strictSame(await fired(), [])
   await Promise.all([schedulesA.fireDue(), schedulesB.fireDue()])
   t.strictSame(await fired(), ['killed'])
@@ -324,11 +327,11 @@ t.test('a thousand schedules due on two replicas, one killed in the middle: a th
       where headers ? 'holdfast-scheduled-for'`)
     return counts[0].count
   }
-  while ((await count()) === 0) await new Promise(setImmediate)
+  while ((await count()) === 0) await pollPause()
   other.child.kill('SIGKILL')
   await once(other.child, 'exit')
   const due = 'select from holdfast.schedules where next_at <= now() limit 1'
-  while ((await client.query(due)).rowCount! > 0) await new Promise(setImmediate)
+  while ((await client.query(due)).rowCount! > 0) await pollPause()
   t.comment(`a thousand in ${Math.round(performance.now() - startedMs)} ms`)
   t.equal(await count(), 1000)
   t.equal(await count("distinct headers->>'holdfast-schedule'"), 1000)

@@ -19,6 +19,7 @@ import { startSweeper, sweepKinds } from '../../src/store/upkeep/sweeper.ts'
 import * as bulkActions from '../../src/store/verbs/bulk.ts'
 import { cancel } from '../../src/store/verbs/cancel.ts'
 import { redrive } from '../../src/store/verbs/redrive.ts'
+import { pollPause } from '../support/pollPause.ts'
 import * as messages from '../support/messages.ts'
 import { putQueue } from '../../src/store/verbs/putQueue.ts'
 import { reportQueue } from '../../src/store/verbs/queueReports.ts'
@@ -196,7 +197,7 @@ export async function countOf(queueId: string, state: string): Promise<number> {
 
 /** Waits until `count` sessions wait for a lock. */
 export async function untilBlocked(count: number): Promise<void> {
-  while ((await blockedSessions()) < count);
+  while ((await blockedSessions()) < count) await pollPause()
 }
 
 export async function blockedSessions(): Promise<number> {

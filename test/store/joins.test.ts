@@ -10,6 +10,7 @@ import { listMax } from '../../src/core/limits.ts'
 import { formatReceipt } from '../../src/core/receipt.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { overview } from '../../src/store/verbs/overview.ts'
+import { pollPause } from '../support/pollPause.ts'
 import { connect, freshServer } from '../support/postgres.ts'
 import { service } from '../support/service.ts'
 
@@ -121,7 +122,7 @@ t.test(
     update holdfast.messages
     set leased_until = statement_timestamp()`)
     const isSwept = async () => (await holdfast.get('/queues/q')).body.counts.leased === 0
-    while (!(await isSwept()));
+    while (!(await isSwept())) await pollPause()
 
     const worst = new Map<string, number>()
     for (const { text, compared } of await plansIn(dataDir)) {

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { pollPause } from './pollPause.ts'
 import { service, type Answer, type Client } from './service.ts'
 
 export const bearer = (secret: string) => ({ authorization: `Bearer ${secret}` })
@@ -36,6 +37,7 @@ export async function until(status: number, ask: () => Promise<Answer>): Promise
   const startedMs = performance.now()
   while ((await ask()).status !== status) {
     if (performance.now() - startedMs > 20_000) throw new Error(`no ${status} within 20 s`)
+    await pollPause()
   }
   return performance.now() - startedMs
 }

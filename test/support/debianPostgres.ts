@@ -13,6 +13,7 @@ import {
 } from '../../src/store/setup/embedded/program.ts'
 import { Postmaster } from '../../src/store/setup/embedded/postmaster.ts'
 import { withoutPackage } from './debian.ts'
+import { pollPause } from './pollPause.ts'
 
 /** Why tests that need it are skipped; false when it is there. */
 export const noDebianPostgres = withoutPackage('postgresql')
@@ -61,6 +62,7 @@ export async function startDebianServer(t: Test, data: string, host: string): Pr
   const adminUrl = url(superuser, 'postgres')
   while (!(await takesWrites(adminUrl))) {
     if (!(await postmaster.runs())) throw new Error(await postmaster.lastWords())
+    await pollPause()
   }
   return { url, adminUrl, stop: () => postmaster.halt('SIGINT', 'SIGQUIT') }
 }

@@ -1,6 +1,7 @@
 /** Processes killed and connections lost under load, and what callers see of it. */
 import t from 'tap'
 import { Proxy } from '../../faultbench/proxy.ts'
+import { pollPause } from '../../support/pollPause.ts'
 import { freshDatabase, freshServer } from '../../support/postgres.ts'
 import { service, serviceProcess } from '../../support/service.ts'
 import { connect, load, msSince } from '../../faults/setup.ts'
@@ -89,7 +90,7 @@ t.test('with the database away: 503 with Retry-After at once, and no crash', asy
     t.ok(answer.headers.get('retry-after'))
     t.ok(performance.now() - startedMs < 500)
   }
-  while ((await holdfast.get('/readyz')).status !== 503);
+  while ((await holdfast.get('/readyz')).status !== 503) await pollPause()
   t.equal((await holdfast.get('/livez')).status, 200)
   holdfast.child.kill('SIGTERM')
   t.equal(await holdfast.ended, 0, 'it stops cleanly without a database')
@@ -113,7 +114,7 @@ t.test('connections to PostgreSQL that go silent hold up service for less than 5
   await enqueueAll()
   proxy.silence()
   const startedMs = performance.now()
-  while (!(await enqueueAll()).every(({ status }) => status < 300));
+  while (!(await enqueueAll()).every(({ status }) => status < 300)) await pollPause()
   const tookMs = msSince(startedMs)
   t.ok(tookMs < 5000, `after ${tookMs} ms`)
   proxy.reset()

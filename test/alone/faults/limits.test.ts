@@ -1,6 +1,7 @@
 /** Limits of queues on three replicas, while one after another is killed. */
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { pollPause } from '../../support/pollPause.ts'
 import { freshDatabase } from '../../support/postgres.ts'
 import { service, serviceProcess, type Client } from '../../support/service.ts'
 import { connect, msSince, untilWaiting } from '../../faults/setup.ts'
@@ -142,7 +143,7 @@ async function shareOf(t: Test, settings: object): Promise<void> {
   }
   const consumers = Array.from({ length: 10 }, (_, n) => consume(replicas[n % 2]!))
   // Past its burst, and past what came due while the consumers began.
-  while ((await given()).given < 3 * paced.messages);
+  while ((await given()).given < 3 * paced.messages) await pollPause()
   const begin = await given()
   await pause(10 * paced.perSeconds * 1000)
   const end = await given()

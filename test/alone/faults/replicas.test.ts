@@ -2,6 +2,7 @@
 import t from 'tap'
 import { openDatabase } from '../../../src/store/database.ts'
 import { lockMsMax } from '../../../src/store/sessionSettings.ts'
+import { pollPause } from '../../support/pollPause.ts'
 import { freshDatabase } from '../../support/postgres.ts'
 import { service, type Client } from '../../support/service.ts'
 import { connect, msSince, untilWaiting } from '../../faults/setup.ts'
@@ -55,7 +56,9 @@ t.test('with its listening connection cut, a replica still delivers, and listens
   t.equal((await waiting).length, 1)
   const tookMs = msSince(startedMs)
   t.ok(tookMs < 2000, `delivered after ${tookMs} ms`)
-  while (!(await replicaB.get('/metrics')).text.includes('\nholdfast_listener_connected 1\n'));
+  while (!(await replicaB.get('/metrics')).text.includes('\nholdfast_listener_connected 1\n')) {
+    await pollPause()
+  }
   t.pass('it listens again')
 })
 

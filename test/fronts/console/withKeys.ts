@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { pollPause } from '../../support/pollPause.ts'
 import { service, type Client } from '../../support/service.ts'
 
 const secret = 'an-admin-key-for-this-test-of-the-console'
@@ -26,7 +27,7 @@ export async function serviceWithKeys(t: Test): Promise<Keyed> {
     const { body } = await holdfast.call('POST', '/keys', { name: 'limited', rights }, admin)
     const headers = { authorization: `Bearer ${body.secret}` }
     while ((await holdfast.call('GET', '/console/rights', undefined, headers)).status !== 200) {
-      /* every replica knows a new key within two seconds */
+      await pollPause() // every replica knows a new key within two seconds
     }
     return { id: body.id, secret: body.secret, headers }
   }

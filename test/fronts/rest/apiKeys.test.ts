@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import pg from 'pg'
 import t from 'tap'
+import { pollPause } from '../../support/pollPause.ts'
 import { clientWith, guarded, until, withKey } from '../../support/apiKeys.ts'
 import { freshDatabase } from '../../support/postgres.ts'
 import { service, type Answer, type Client } from '../../support/service.ts'
@@ -316,7 +317,7 @@ t.test('a waiting call is refused when its key ends, and takes no message with i
     worker.post('/queues/q/lease', { waitSeconds: 60 }),
     worker.get(`/queues/q/messages/${id}?waitSeconds=60`)
   ]
-  while (!(await admin.get('/metrics')).text.includes('holdfast_waiting_calls 2\n'));
+  while (!(await admin.get('/metrics')).text.includes('holdfast_waiting_calls 2\n')) await pollPause()
   await admin.call('DELETE', `/keys/${worker.id}`)
   for (const answer of await Promise.all(waiting)) {
     t.match(answer, { status: 401, body: { code: 'unauthorized' } })
@@ -335,7 +336,7 @@ t.test('a key gets other rights and stays the same key; what waits under it ends
   await admin.call('PUT', '/queues/q', {})
   const worker = await clientWith(holdfast, admin, ['lease:q'], { messagesPerSecond: 500 })
   const waiting = worker.post('/queues/q/lease', { waitSeconds: 60 })
-  while (!(await admin.get('/metrics')).text.includes('holdfast_waiting_calls 1\n'));
+  while (!(await admin.get('/metrics')).text.includes('holdfast_waiting_calls 1\n')) await pollPause()
   const change = { rights: ['enqueue:q'], requestsPerSecond: 1000 }
   t.match(await admin.call('PUT', `/keys/${worker.id}`, change), {
     status: 200,

@@ -8,6 +8,7 @@ import { once } from 'node:events'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { HeldBytes } from '../../../src/fronts/shared/heldBytes.ts'
+import { pollPause } from '../../support/pollPause.ts'
 import { shareOf, tester } from '../../support/callers.ts'
 import { service, type Answer } from '../../support/service.ts'
 
@@ -83,7 +84,7 @@ t.test('bytes of incoming requests are bounded', async t => {
       head('/queues/q/messages', 'content-type: text/plain\r\ncontent-length: 1000000') + 'x'.repeat(999_000)
     )
   )
-  while ((await gauge('bound_held.bound="request_bytes".')) < 2 * 999_000);
+  while ((await gauge('bound_held.bound="request_bytes".')) < 2 * 999_000) await pollPause()
   refused(t, await text(300_000), 'a third request')
   t.equal((await text(10_000)).status, 201, 'a small request is not counted')
   const socket = open(
@@ -120,7 +121,7 @@ t.test('a body that is announced and does not come holds nothing', async t => {
   const announced = Array.from({ length: 16 }, () =>
     open(t, `${head('/queues/q/messages', 'content-type: text/plain\r\ncontent-length: 1000000')}abc`)
   )
-  while ((await gauge('connections')) < 17);
+  while ((await gauge('connections')) < 17) await pollPause()
   t.equal((await text(900_000)).status, 201)
   for (const socket of announced) socket.destroy()
 })
@@ -225,7 +226,7 @@ t.test('waiting calls are bounded', async t => {
       signal
     }).catch(() => {})
   )
-  while ((await gauge('waiting_calls')) < 3);
+  while ((await gauge('waiting_calls')) < 3) await pollPause()
   refused(
     t,
     await holdfast.post('/queues/empty/lease', { waitSeconds: 60 }),
@@ -238,7 +239,7 @@ t.test('waiting calls are bounded', async t => {
     'a call that does not wait is served'
   )
   ends[0]!.abort()
-  while ((await gauge('waiting_calls')) > 2);
+  while ((await gauge('waiting_calls')) > 2) await pollPause()
   t.match(await holdfast.post('/queues/empty/lease', { waitSeconds: 0.05 }), {
     status: 200,
     body: { messages: [] }
@@ -270,6 +271,6 @@ t.test('connections are bounded', async t => {
   t.strictSame(await Promise.all(connected.map(isAnswered)), [true, true, true])
   t.equal(await isAnswered(open(t, ask, narrow.url)), false, 'one more is closed unanswered')
   connected[0]!.destroy()
-  while (!(await isAnswered(open(t, ask, narrow.url))));
+  while (!(await isAnswered(open(t, ask, narrow.url)))) await pollPause()
   t.pass('there is room again')
 })

@@ -1,6 +1,7 @@
 /** What the settings of a queue say of messages and leases that do not say it themselves. */
 import pg from 'pg'
 import t from 'tap'
+import { pollPause } from '../../support/pollPause.ts'
 import { freshDatabase } from '../../support/postgres.ts'
 import { service } from '../../support/service.ts'
 
@@ -184,7 +185,7 @@ t.test('a lease that does not say waits as long as its queue says', async t => {
     }
   })) {
     const asked = ask()
-    while (!(await holdfast.get('/metrics')).text.includes('holdfast_waiting_calls 1'));
+    while (!(await holdfast.get('/metrics')).text.includes('holdfast_waiting_calls 1')) await pollPause()
     await enqueue('waiting', { body: name })
     const [message] = await asked
     t.ok(message, name)
@@ -326,6 +327,6 @@ t.test('a changed setting holds on another replica within two seconds', async t 
   t.equal(await enqueueThere(), 201)
   await put('shared', { messageBytesMax: 5 })
   const changedMs = performance.now()
-  while ((await enqueueThere()) !== 413);
+  while ((await enqueueThere()) !== 413) await pollPause()
   t.ok(performance.now() - changedMs < 2000)
 })

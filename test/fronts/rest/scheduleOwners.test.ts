@@ -1,6 +1,7 @@
 /** Who owns a schedule: how many a key may own, whose rate firings count against, and what stays. */
 import pg from 'pg'
 import t from 'tap'
+import { pollPause } from '../../support/pollPause.ts'
 import { clientWith, guarded, until } from '../../support/apiKeys.ts'
 import { service, type Client } from '../../support/service.ts'
 
@@ -32,7 +33,7 @@ async function fireAll(): Promise<Record<string, string>> {
   await sql.query('update holdfast.schedules set next_at = now() where not paused')
   await put(admin, 'bell', { priority: 5 }) // by this change, the service learns that it is due
   const unfired = 'select from holdfast.schedules where not paused and last_at is null'
-  while ((await sql.query(unfired)).rowCount! > 0) await new Promise(setImmediate)
+  while ((await sql.query(unfired)).rowCount! > 0) await pollPause()
   const { rows } = await sql.query(`
     select name, last_outcome
     from holdfast.schedules

@@ -5,6 +5,7 @@ import t from 'tap'
 import { parse } from 'yaml'
 import { openDatabase } from '../../../src/store/database.ts'
 import { watchSnapshots, type Holder } from '../../../src/store/upkeep/snapshots.ts'
+import { pollPause } from '../../support/pollPause.ts'
 import { service, serviceProcess } from '../../support/service.ts'
 
 const holdfast = await service(t)
@@ -95,7 +96,7 @@ t.test('what consumers ask at one replica is known at every other, a step later'
   t.match(await reasons(), [{ code: 'noConsumer', lastAskedAt: /Z$/, detail: /since \d{4}-/ }])
   await holdfast.call('PUT', '/queues/asked', { paused: true })
   const waiting = holdfast.post('/queues/asked/lease', { waitSeconds: 5 })
-  while ((await reasons()).length > 1);
+  while ((await reasons()).length > 1) await pollPause()
   t.match(await reasons(), [{ code: 'paused' }], 'a waiting consumer counts as asking')
   await holdfast.call('PUT', '/queues/asked', { paused: false })
   t.match((await waiting).body.messages, [{ id }])
@@ -109,7 +110,7 @@ t.test('every metric is documented, and every documented metric exists', async t
   await holdfast.call('HEAD', '/livez')
   const metrics = async () => (await holdfast.get('/metrics')).text
   // Counted once the ledger has been folded.
-  while (!(await metrics()).includes('holdfast_acked_total{queue="measured"} 1'));
+  while (!(await metrics()).includes('holdfast_acked_total{queue="measured"} 1')) await pollPause()
   const text = await metrics()
   const exposed = [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name!)
   t.strictSame(exposed.filter(name => name.startsWith('holdfast_')).sort(), (await documented()).sort())

@@ -1,6 +1,7 @@
 /** What SQS promises, through both of its protocols. */
 import pg from 'pg'
 import t from 'tap'
+import { pollPause } from '../../support/pollPause.ts'
 import { service } from '../../support/service.ts'
 import { callers, Refusal, type CallSqs, type OperationName } from './callers.ts'
 
@@ -723,7 +724,7 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       const { QueueArn: DestinationArn } = await attributes(target, 'QueueArn')
       for (const body of ['1', '2', '3']) await send(dead, body)
       await call('StartMessageMoveTask', { SourceArn, DestinationArn, MaxNumberOfMessagesPerSecond: 1 })
-      while ((await taskOf(SourceArn)).ApproximateNumberOfMessagesMoved === 0);
+      while ((await taskOf(SourceArn)).ApproximateNumberOfMessagesMoved === 0) await pollPause()
       await call('DeleteQueue', { QueueUrl: target })
       const moved = await untilEnded(SourceArn)
       t.match(moved, { Status: 'FAILED', FailureReason: 'AWS.SimpleQueueService.NonExistentQueue' })

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { CreateQueueCommand } from '@aws-sdk/client-sqs'
 import { Producer } from 'sqs-producer'
 import t, { type Test } from 'tap'
+import { pollPause } from '../../support/pollPause.ts'
 import { python, withoutPackage } from '../../support/debian.ts'
 import { freshDatabase } from '../../support/postgres.ts'
 import { serviceProcess, type Client } from '../../support/service.ts'
@@ -73,7 +74,7 @@ async function kill(
     const { ready, leased, delayed, dead } = (await second.get(`/queues/${queue}`)).body.counts
     return ready + leased + delayed + dead
   }
-  while ((await open()) > 0);
+  while ((await open()) > 0) await pollPause()
   return await runs()
 }
 

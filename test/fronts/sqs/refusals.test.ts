@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { CreateQueueCommand, ListQueuesCommand, SendMessageCommand } from '@aws-sdk/client-sqs'
 import t, { type Test } from 'tap'
 import { secretFor } from '../../../src/fronts/sqs/signature.ts'
+import { pollPause } from '../../support/pollPause.ts'
 import { service } from '../../support/service.ts'
 import { sdkClient } from './callers.ts'
 
@@ -60,7 +61,7 @@ t.test('overloaded', async t => {
   )
   const heldBytes = async () =>
     Number(/bound_held\{bound="request_bytes"\} (\d+)/.exec((await get('/metrics')).text)![1])
-  while ((await heldBytes()) < 2 * 999_000);
+  while ((await heldBytes()) < 2 * 999_000) await pollPause()
   const send = new SendMessageCommand({ QueueUrl, MessageBody: 'x'.repeat(300_000) })
   await t.rejects(sqs.send(send), {
     name: 'ServiceUnavailable',
@@ -70,7 +71,7 @@ t.test('overloaded', async t => {
   const byForm = open(t, url, head('/', form, `content-length: ${body.length}`) + body)
   isXmlRefusal(t, await answerOn(byForm), 503, 'ServiceUnavailable')
   for (const socket of arriving) socket.destroy()
-  while ((await heldBytes()) > 0);
+  while ((await heldBytes()) > 0) await pollPause()
   t.ok((await sqs.send(send)).MessageId)
 })
 

@@ -2,6 +2,7 @@
 import t from 'tap'
 import { listMax, messageBytesMax, resultBytesMax, thenMax } from '../../../../src/core/limits.ts'
 import { holdfast, queue, sql } from './setup.ts'
+import { pollPause } from '../../../support/pollPause.ts'
 
 type Queue = Awaited<ReturnType<typeof queue>>
 
@@ -343,11 +344,11 @@ t.test(
       const [held] = await q.lease()
       t.equal(held.body, index + 1)
       const waiting = q.leaseBodies({ waitSeconds: 30, leaseSeconds: 0.001 })
-      while (!/^holdfast_waiting_calls 1$/m.test((await holdfast.get('/metrics')).text));
+      while (!/^holdfast_waiting_calls 1$/m.test((await holdfast.get('/metrics')).text)) await pollPause()
       await q.settle('ack', { receipt: held.receipt, ...end })
       t.strictSame(await waiting, [index + 2])
       // The lease of a millisecond has ended. Aged by a minute, only a full sweep would find it.
-      while ((await ready(q)) < 2 - index);
+      while ((await ready(q)) < 2 - index) await pollPause()
     }
   }
 )
@@ -356,7 +357,7 @@ t.test('a consumer that waits on a target is woken', async t => {
   const [from, to] = [await queue(), await queue()]
   const [held] = await leased(from)
   const waiting = to.leaseBodies({ waitSeconds: 30 })
-  while (!/^holdfast_waiting_calls 1$/m.test((await holdfast.get('/metrics')).text));
+  while (!/^holdfast_waiting_calls 1$/m.test((await holdfast.get('/metrics')).text)) await pollPause()
   const startedMs = performance.now()
   await from.settle('ack', { receipt: held.receipt, then: [{ queue: to.name, body: 'up' }] })
   t.strictSame(await waiting, ['up'])
@@ -398,7 +399,7 @@ t.test('a caller waits for an answer', async t => {
   const q = await queue({ keepAckedSeconds: 600 })
   const [held] = await leased(q)
   const waiting = holdfast.get(`${q.path}/messages/${held.id}?waitSeconds=30`)
-  while (!/^holdfast_waiting_calls 1$/m.test((await holdfast.get('/metrics')).text));
+  while (!/^holdfast_waiting_calls 1$/m.test((await holdfast.get('/metrics')).text)) await pollPause()
   await q.settle('ack', { receipt: held.receipt, result: { sum: 5 } })
   t.match((await waiting).body, { state: 'acked', result: { sum: 5 } })
 })

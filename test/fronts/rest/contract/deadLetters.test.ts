@@ -3,6 +3,7 @@ import t from 'tap'
 import { openDatabase } from '../../../../src/store/database.ts'
 import { createMaintenance } from '../../../../src/store/upkeep/maintenance.ts'
 import { holdfast, queue, sql } from './setup.ts'
+import { pollPause } from '../../../support/pollPause.ts'
 
 const database = openDatabase({ connectionString: holdfast.databaseUrl }, { poolSize: 1, onError: () => {} })
 t.teardown(() => database.close())
@@ -378,6 +379,6 @@ t.test('the metrics count deaths in the source and arrivals in the target', asyn
     `holdfast_enqueued_total{queue="${q.name}",by="redrive"} 1`,
     `holdfast_messages{queue="${q.name}",state="dead"} 0`
   ]
-  for (const line of lines) while (!(await hasMetric(line)));
+  for (const line of lines) while (!(await hasMetric(line))) await pollPause()
   t.pass('all of them')
 })

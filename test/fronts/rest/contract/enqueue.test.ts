@@ -6,6 +6,7 @@ import { headersMax } from '../../../../src/core/limits.ts'
 import { options, uniqueMembers } from '../../../../src/core/options.ts'
 import type { Row } from '../../../../src/core/table.ts'
 import { holdfast, queue, sql } from './setup.ts'
+import { pollPause } from '../../../support/pollPause.ts'
 
 type Queue = Awaited<ReturnType<typeof queue>>
 
@@ -338,7 +339,7 @@ t.test('a message past its time to live is not delivered, and leaves the counts'
   const id = await q.id({ body: 'short', ttlSeconds: 600 })
   await q.age(601)
   t.strictSame(await q.lease(), [])
-  while ((await q.message(id)).status !== 404);
+  while ((await q.message(id)).status !== 404) await pollPause()
   t.equal((await q.report()).counts.ready, 0)
 })
 

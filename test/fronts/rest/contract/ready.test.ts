@@ -1,6 +1,7 @@
 /** How long a queue's oldest ready message has been ready: in the report, the list and the metrics. */
 import t from 'tap'
 import { holdfast, queue, sql } from './setup.ts'
+import { pollPause } from '../../../support/pollPause.ts'
 
 type Queue = Awaited<ReturnType<typeof queue>>
 
@@ -24,7 +25,7 @@ async function passHour({ name }: Queue): Promise<void> {
 
 /** Waits until the queue's only message is ready. Returns for how many seconds it is said to be. */
 async function readySeconds(q: Queue): Promise<number> {
-  while ((await q.report()).counts.ready !== 1);
+  while ((await q.report()).counts.ready !== 1) await pollPause()
   return (await q.report()).oldestReadySeconds
 }
 
@@ -117,7 +118,7 @@ t.test('metrics say how long the oldest message has been ready, and which queues
     const { text } = await holdfast.get('/metrics')
     return Number(new RegExp(`^${name}\\{queue="${q.name}"[^}]*\\} (\\S+)$`, 'm').exec(text)?.[1])
   }
-  while ((await value('holdfast_oldest_ready_seconds')) === 0); // until the ledger is folded
+  while ((await value('holdfast_oldest_ready_seconds')) === 0) await pollPause() // until the ledger is folded
   t.ok((await value('holdfast_oldest_ready_seconds')) < littleSeconds)
   t.equal(await value('holdfast_queue_paused'), 1)
   await q.put({ paused: false })

@@ -1,5 +1,6 @@
 /** Redrives that keep to a rate, and who may set a dead-letter queue or redrive to another queue. */
 import t from 'tap'
+import { pollPause } from '../../../support/pollPause.ts'
 import { clientWith, guarded } from '../../../support/apiKeys.ts'
 import { service } from '../../../support/service.ts'
 import { holdfast, queue, sql } from './setup.ts'
@@ -68,7 +69,7 @@ t.test('a task takes a target, ids, a filter and a limit', async t => {
 t.test('a task is stopped, and leaves the rest; one that was made up is not found', async t => {
   const { dlq } = await pairWith(10)
   const { task } = (await start(dlq, { ratePerSecond: 0.01 })).body
-  while ((await listed(dlq))[0].redriven === 0);
+  while ((await listed(dlq))[0].redriven === 0) await pollPause()
   const stop = (which: string) => holdfast.call('DELETE', `${dlq.path}/redrives/${which}`)
   t.equal((await stop(task)).status, 204)
   t.equal((await stop(task)).status, 204)
@@ -110,7 +111,7 @@ t.test('a task survives the end of its replica', async t => {
   await one.stop()
   const two = await service(t, { database: { url: one.databaseUrl } })
   const state = async () => (await two.get('/queues/dlq/redrives')).body.redrives[0]
-  while ((await state()).state === 'running');
+  while ((await state()).state === 'running') await pollPause()
   t.match(await state(), { redriven: 30, state: 'done' })
   t.match((await two.get('/queues/q')).body.counts, { ready: 30 })
 })

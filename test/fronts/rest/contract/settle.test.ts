@@ -1,6 +1,7 @@
 /** Ack, fail, extend and release: a receipt is a fence. */
 import t from 'tap'
 import { holdfast, queue } from './setup.ts'
+import { pollPause } from '../../../support/pollPause.ts'
 
 const msUntil = (time: string) => Date.parse(time) - Date.now()
 
@@ -44,7 +45,7 @@ t.test('a receipt outlives its own fail and expiry, until the message is leased 
   await q.age(300)
   const [second] = await q.lease({ waitSeconds: 5 })
   await q.age(60)
-  while ((await q.message(id)).body.state !== 'dead');
+  while ((await q.message(id)).body.state !== 'dead') await pollPause()
   t.match(await q.outcome('fail', second), { outcome: 'dead' })
   t.match(await q.outcome('release', second), { outcome: 'dead' })
   t.match(await q.outcome('ack', second), { outcome: 'acked' })

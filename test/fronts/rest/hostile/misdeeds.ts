@@ -2,6 +2,7 @@
 import tls from 'node:tls'
 import type { Test } from 'tap'
 import { connectionRequestsMax } from '../../../../src/core/limits.ts'
+import { pollPause } from '../../../support/pollPause.ts'
 import { reset } from '../../../support/reset.ts'
 import { head } from './cases/bytes.ts'
 import { gauge, good, goodId, holdfast, open, port, requestSecondsMax, send } from './setup.ts'
@@ -33,8 +34,8 @@ export const misdeeds: Record<string, (t: Test) => Promise<void>> = {
       socket.pause()
       socket.write('GET /queues/large/messages HTTP/1.1\r\nhost: localhost\r\n\r\n'.repeat(5))
     }
-    while ((await gauge('connections')) <= before);
-    while ((await gauge('connections')) > before);
+    while ((await gauge('connections')) <= before) await pollPause()
+    while ((await gauge('connections')) > before) await pollPause()
   },
 
   async 'requests at once on one connection, then a reset, leave nothing waiting'() {
@@ -49,11 +50,11 @@ export const misdeeds: Record<string, (t: Test) => Promise<void>> = {
     for (const request of [lease, report]) {
       const { socket } = open()
       socket.write(request.repeat(200))
-      if (request === lease) while ((await gauge('waiting_calls')) < connectionRequestsMax);
+      if (request === lease) while ((await gauge('waiting_calls')) < connectionRequestsMax) await pollPause()
       reset(socket)
-      while ((await gauge('waiting_calls')) > 0);
+      while ((await gauge('waiting_calls')) > 0) await pollPause()
     }
-    while ((await gauge('connections')) > before);
+    while ((await gauge('connections')) > before) await pollPause()
   },
 
   async 'connections opened and reset, before a request and in the middle of one'() {
@@ -66,7 +67,7 @@ export const misdeeds: Record<string, (t: Test) => Promise<void>> = {
       }
       reset(socket)
     }
-    while ((await gauge('connections')) > before);
+    while ((await gauge('connections')) > before) await pollPause()
   },
 
   async 'TLS on the plain port fails its handshake'(t) {
