@@ -24,6 +24,7 @@ import * as messages from '../support/messages.ts'
 import { putQueue } from '../../src/store/verbs/putQueue.ts'
 import { reportQueue } from '../../src/store/verbs/queueReports.ts'
 import * as queueVerbs from '../../src/store/verbs/queues.ts'
+import { bareMessage } from '../support/bareMessage.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { noSiblings } from '../../src/core/engine/siblings.ts'
 import { openShares } from '../../src/core/engine/shares.ts'
@@ -80,17 +81,9 @@ export async function idOf(name: string): Promise<string> {
 
 /** A message as a front hands it to the store. */
 export const row = (queueId: string, key?: string): EnqueueRow => ({
+  ...bareMessage,
   queueId,
-  body: '1',
-  contentType: null,
-  headers: undefined,
-  priority: 4,
-  delaySeconds: undefined,
-  visibleAt: undefined,
-  ttlSeconds: undefined,
-  maxAttempts: undefined,
-  idempotencyKey: key,
-  defaults: null
+  idempotencyKey: key
 })
 
 export const enqueue = (queueId: string, count: number) =>

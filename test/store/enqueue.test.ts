@@ -1,29 +1,17 @@
 /** Each message is stored as it was given, whichever statement stores its flush. */
 import t from 'tap'
-import type { EnqueueRow } from '../../src/core/ports.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { enqueue } from '../../src/store/verbs/enqueue.ts'
 import { putQueue } from '../../src/store/verbs/putQueue.ts'
 import { findQueue } from '../../src/store/verbs/queues.ts'
+import { bareMessage } from '../support/bareMessage.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
-const bare: Omit<EnqueueRow, 'queueId'> = {
-  body: '1',
-  contentType: null,
-  headers: undefined,
-  priority: 4,
-  delaySeconds: undefined,
-  visibleAt: undefined,
-  ttlSeconds: undefined,
-  maxAttempts: undefined,
-  idempotencyKey: undefined,
-  defaults: null
-}
-const text = { ...bare, body: 'text', contentType: 'text/plain' }
-const withHeaders = { ...bare, headers: { a: 'ä "quoted"', b: '' } }
-const withNoHeaders = { ...bare, headers: {} }
-const bytes = { ...bare, body: Buffer.from([0, 255]), contentType: 'application/octet-stream' }
-const limited = { ...bare, maxAttempts: 7, headers: { c: '1' } }
+const text = { ...bareMessage, body: 'text', contentType: 'text/plain' }
+const withHeaders = { ...bareMessage, headers: { a: 'ä "quoted"', b: '' } }
+const withNoHeaders = { ...bareMessage, headers: {} }
+const bytes = { ...bareMessage, body: Buffer.from([0, 255]), contentType: 'application/octet-stream' }
+const limited = { ...bareMessage, maxAttempts: 7, headers: { c: '1' } }
 
 t.test('messages that share a flush keep what each has', async t => {
   const { url } = await freshDatabase(t)
@@ -33,9 +21,9 @@ t.test('messages that share a flush keep what each has', async t => {
   const queueId = (await findQueue(database, 'kept'))!.id
 
   const flushes = {
-    bare: [bare, { ...bare, body: '2' }],
-    typed: [bare, text, withHeaders, withNoHeaders],
-    described: [bare, text, withHeaders, withNoHeaders, bytes, limited]
+    bare: [bareMessage, { ...bareMessage, body: '2' }],
+    typed: [bareMessage, text, withHeaders, withNoHeaders],
+    described: [bareMessage, text, withHeaders, withNoHeaders, bytes, limited]
   }
   for (const [name, messages] of Object.entries(flushes)) {
     const answers = await enqueue(

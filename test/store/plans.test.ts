@@ -24,22 +24,15 @@ import * as queues from '../../src/store/verbs/queues.ts'
 import * as series from '../../src/store/verbs/series.ts'
 import { plainMode } from '../../src/core/rows.ts'
 import { startSweeper, sweepKinds } from '../../src/store/upkeep/sweeper.ts'
+import { bareMessage } from '../support/bareMessage.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { explaining, type Run } from './explaining.ts'
 
 const batch = 20
 const row = (queueId: string, options: Partial<EnqueueRow> = {}): EnqueueRow => ({
+  ...bareMessage,
   queueId,
   body: '{"to":"ada@example.org"}',
-  contentType: null,
-  headers: undefined,
-  priority: 4,
-  delaySeconds: undefined,
-  visibleAt: undefined,
-  ttlSeconds: undefined,
-  maxAttempts: undefined,
-  idempotencyKey: undefined,
-  defaults: null,
   ...options
 })
 const rows = (count: number, queueId: string, options?: Partial<EnqueueRow>) =>

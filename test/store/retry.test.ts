@@ -1,7 +1,6 @@
 /** The retry curve of core/retry.ts, computed here, and what a fail in PostgreSQL does. */
 import t from 'tap'
 import { answerBytesMax } from '../../src/core/limits.ts'
-import type { EnqueueRow } from '../../src/core/ports.ts'
 import { doublingsMax } from '../../src/core/retry.ts'
 import type { Retry } from '../../src/core/settings.ts'
 import { openDatabase } from '../../src/store/database.ts'
@@ -11,6 +10,7 @@ import { lease } from '../../src/store/verbs/lease.ts'
 import { putQueue } from '../../src/store/verbs/putQueue.ts'
 import { findQueue } from '../../src/store/verbs/queues.ts'
 import { fail } from '../../src/store/verbs/settle.ts'
+import { bareMessage } from '../support/bareMessage.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
 const attempts = [1, 2, 3, 4, 10, 13, 59, 60, 61, 62, 100, 999]
@@ -34,18 +34,7 @@ const delays = [
   { delaySeconds: 60, maxDelaySeconds: 30 }
 ]
 
-const message: Omit<EnqueueRow, 'queueId'> = {
-  body: '1',
-  contentType: null,
-  headers: undefined,
-  priority: 4,
-  delaySeconds: undefined,
-  visibleAt: undefined,
-  ttlSeconds: undefined,
-  maxAttempts: 1000,
-  idempotencyKey: undefined,
-  defaults: null
-}
+const message = { ...bareMessage, maxAttempts: 1000 }
 
 t.test('a failed message waits for as long as the retry curve of core says, at every attempt', async t => {
   const { url } = await freshDatabase(t)
