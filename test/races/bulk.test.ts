@@ -133,3 +133,16 @@ for (const when of ['before the action changes it', 'while the action waits for 
     }
   })
 }
+
+t.test('a bulk action that has come to its end waits for no further turn', async t => {
+  const { queueId } = await furnish('ready')
+  let passes = 0
+  const pass = async () => {
+    passes++
+  }
+  let purged = 0
+  await bulk.purge(poolA, queueId, { ...all, pass, state: 'ready' }, count => {
+    purged += count
+  })
+  t.strictSame({ purged, passes }, { purged: 3, passes: 0 })
+})

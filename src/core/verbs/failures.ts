@@ -61,7 +61,7 @@ export class FailureGroups {
         for (const message of step.failed) enter(groups, state, message)
         left -= step.examined
         after = step.cursor
-        await pass()
+        if (after !== null && left > 0) await pass()
       }
       more ||= after !== null
     }

@@ -55,7 +55,7 @@ export async function eachChunk(
       const chunk = found.ids.slice(0, left)
       if (chunk.length > 0) left -= await act(chunk, states)
       after = nextAfter(found, chunk)
-      await pass()
+      if (after !== null && left > 0) await pass()
     }
   }
   return true

@@ -79,7 +79,8 @@ t.test('reliability is acked / (acked + dead + expired), in the report and the m
   const q = await queue()
   t.equal((await q.report()).reliability, null)
   await q.enqueue({ messages: [...[1, 2, 3, 4].map(body => ({ body })), { body: 5, ttlSeconds: 0.001 }] })
-  while ((await q.report()).counts.ready > 4) await pollPause() // the sweeper ends the fifth
+  // The sweeper ends the fifth.
+  while ((await q.report()).counts.ready > 4) await pollPause()
   const leased = await q.lease({ max: 4 })
   await q.settle('ack', { receipts: leased.slice(0, 3).map(({ receipt }) => receipt) })
   await q.settle('fail', { receipt: leased[3].receipt, dead: true })

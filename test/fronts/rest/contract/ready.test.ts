@@ -118,7 +118,8 @@ t.test('metrics say how long the oldest message has been ready, and which queues
     const { text } = await holdfast.get('/metrics')
     return Number(new RegExp(`^${name}\\{queue="${q.name}"[^}]*\\} (\\S+)$`, 'm').exec(text)?.[1])
   }
-  while ((await value('holdfast_oldest_ready_seconds')) === 0) await pollPause() // until the ledger is folded
+  // Until the ledger is folded.
+  while ((await value('holdfast_oldest_ready_seconds')) === 0) await pollPause()
   t.ok((await value('holdfast_oldest_ready_seconds')) < littleSeconds)
   t.equal(await value('holdfast_queue_paused'), 1)
   await q.put({ paused: false })
