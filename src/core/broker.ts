@@ -134,9 +134,12 @@ export class Broker {
     return this.#publishing.publish(caller, topic, messages, list)
   }
 
-  /** Makes the queue if there is none, as an enqueue does. Refuses with tooManyQueues. */
-  makeQueue(caller: Caller, name: string): Promise<void> {
-    return this.#enqueueing.makeQueue(caller, name)
+  /**
+   * Makes the queue if there is none, as an enqueue of the owner does. It does not wait for what the
+   * owner itself is making, because the schedules of others wait for it. Refuses with tooManyQueues.
+   */
+  makeQueueFor(owner: Caller, name: string): Promise<void> {
+    return this.#enqueueing.makeQueueFor(owner, name)
   }
 
   /**

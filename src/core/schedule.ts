@@ -104,6 +104,17 @@ export interface Schedule extends ScheduleSettings {
 /** A schedule without its message. */
 export type ListedSchedule = Omit<Schedule, 'body' | 'headers'>
 
+/** Bodies that are fired in one commit, in bytes. A single one has room in it. */
+export const firingBytesMax = 1024 * 1024
+
+/** A schedule that is due, and which of its owner's turns it has: 1 is the first. */
+export interface DueTurn {
+  name: string
+  turn: number
+  /** The size of its body. */
+  bytes: number
+}
+
 /** A schedule that is due, with its queue. */
 export interface DueSchedule {
   name: string

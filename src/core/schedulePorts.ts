@@ -2,6 +2,7 @@
 import type { NamePage, NameScope } from './queue.ts'
 import type {
   DueSchedule,
+  DueTurn,
   FiredSchedule,
   HeldSchedules,
   ListedSchedule,
@@ -29,12 +30,20 @@ export interface ScheduleVerbs {
   changeSchedule(name: string, state: ScheduleState): Promise<Schedule>
   /** Nothing happens if there is none of this name. */
   removeSchedule(name: string): Promise<void>
-  /** Locks some of the due schedules until the end of the transaction, the earliest first. */
-  takeDueSchedules(): Promise<DueSchedule[]>
+  /**
+   * The due schedules. Owners take turns: the first one of each owner comes before the second one of
+   * any. In each turn, small messages come first.
+   */
+  listDueSchedules(): Promise<DueTurn[]>
+  /**
+   * Locks those of the schedules that are due, until the end of the transaction. The earliest come
+   * first. Passes by what another session has locked.
+   */
+  takeDueSchedules(names: string[]): Promise<DueSchedule[]>
   /** Stores what became of schedules that were taken, and when they are due next. */
   moveSchedulesOn(fired: FiredSchedule[]): Promise<void>
-  /** The queues of due schedules that do not exist, with the owners of these schedules. */
-  missingQueues(): Promise<{ queue: string; ownerId: string | null }[]>
+  /** The queues of these schedules that do not exist, with the owners of the schedules. */
+  missingQueues(names: string[]): Promise<{ queue: string; ownerId: string | null }[]>
   /** How long until the next schedule is due, on the database's clock. Infinity: there is none. */
   msUntilSchedule(): Promise<number>
 }

@@ -46,7 +46,7 @@ function schedulesOn(
     Infinity
   )
   const broker = {
-    makeQueue: autoQueues.make.bind(autoQueues),
+    makeQueueFor: autoQueues.make.bind(autoQueues),
     inTurn: <T>(_caller: Caller, work: () => Promise<T>) => work(),
     enqueue: undefined as never,
     findQueue: undefined as never

@@ -7105,6 +7105,27 @@ left join lateral (
 ) f on true
 order by m.n;
 
+-- list_due_schedules
+select
+  name,
+  turn::float8 as turn,
+  bytes
+from (
+  select
+    name,
+    next_at,
+    bytes,
+    row_number() over (partition by owner_id order by next_at, name) as turn
+  from (
+    select name, next_at, owner_id, octet_length(body) as bytes
+    from holdfast.schedules
+    where next_at <= statement_timestamp()
+    order by next_at
+    limit 10000
+  ) due
+) d
+order by d.turn, bytes, next_at, name;
+
 -- list_queues
 -- $1 after this name · $2 page size · $3 names · $4 beginnings
 -- $5 dead-letter queue, or null
@@ -8014,19 +8035,6 @@ cross join lateral (
   where queue_id = q.id
   limit 1
 ) c;
-
--- queues_missing
-select distinct
-  d.queue,
-  d.owner_id as "ownerId"
-from (
-  select queue, owner_id
-  from holdfast.schedules
-  where next_at <= statement_timestamp()
-  order by next_at
-  limit 200
-) d
-where not exists (select from holdfast.queues q where q.name = d.queue);
 
 -- queues_with_ready
 -- $1 queue ids
@@ -9921,12 +9929,12 @@ left join (
 ) l on true;
 
 -- take_due_schedules
+-- $1 names
 with due as materialized (
   select *
   from holdfast.schedules
-  where next_at <= statement_timestamp()
-  order by next_at
-  limit 200
+  where name = any($1::text[])
+    and next_at <= statement_timestamp()
   for update skip locked
 )
 select
@@ -9961,7 +9969,7 @@ left join lateral (
   where name = d.queue
   limit 1
 ) q on true
-where d.bytes_before < 4194304
+where d.bytes_before < 1048576
 order by d.next_at, d.name;
 
 -- take_redrive

@@ -17,7 +17,7 @@ export class AutoQueues {
   readonly #turns: Pick<Turns, 'run'>
   readonly #makers: Turns
   readonly #max: number
-  /** By caller and name: calls that need the same queue share the work. */
+  /** By name, caller and whose turn it takes: calls that need the same queue share the work. */
   readonly #making = new Map<string, Promise<void>>()
 
   /** `places` is the bound of the calls that wait. */
@@ -28,13 +28,16 @@ export class AutoQueues {
     this.#max = max
   }
 
-  /** Makes the queue if there is none. Refuses with tooManyQueues, shareUsedUp, overloaded. */
-  make(caller: Caller, name: string): Promise<void> {
-    const key = `${name} ${caller.id}`
+  /**
+   * Makes the queue if there is none. It counts for `caller`, and takes a turn of `inTurnOf`. Refuses
+   * with tooManyQueues, shareUsedUp, overloaded.
+   */
+  make(caller: Caller, name: string, inTurnOf = caller): Promise<void> {
+    const key = `${name} ${caller.id} ${inTurnOf.id}`
     const underway = this.#making.get(key)
     if (underway !== undefined) return underway
     const made = this.#makers
-      .run(caller, () => this.#turns.run(caller, () => this.#make(caller, name)))
+      .run(inTurnOf, () => this.#turns.run(inTurnOf, () => this.#make(caller, name)))
       .finally(() => this.#making.delete(key))
     this.#making.set(key, made)
     return made

@@ -5,7 +5,7 @@ import { AutoQueues } from '../engine/autoQueues.ts'
 import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
 import { ReadyCounts } from '../engine/signals.ts'
-import type { Caller } from '../caller.ts'
+import { theService, type Caller } from '../caller.ts'
 import { idempotencyMismatch, queueFull, uniqueGroup } from '../enqueueRefusals.ts'
 import { pointedAt, type QueueError } from '../errors.ts'
 import { checkOrdered, hasLines, isOrdered } from '../lines.ts'
@@ -74,8 +74,11 @@ export class Enqueueing {
     return this.#batcher.refusal(caller)
   }
 
-  /** Makes the queue if there is none. Refuses with tooManyQueues. */
-  readonly makeQueue = (caller: Caller, name: string): Promise<void> => this.#autoQueues.make(caller, name)
+  readonly #makeQueue = (caller: Caller, name: string): Promise<void> => this.#autoQueues.make(caller, name)
+
+  makeQueueFor(owner: Caller, name: string): Promise<void> {
+    return this.#autoQueues.make(owner, name, theService)
+  }
 
   async enqueue(
     caller: Caller,
@@ -100,7 +103,7 @@ export class Enqueueing {
 
   /** The queue of this name. It may be made. Refuses with queueNotFound, tooManyQueues. */
   target(caller: Caller, name: string): Promise<Queue> {
-    return this.#parts.queueCache.find(caller, name, this.#createQueues ? this.makeQueue : undefined)
+    return this.#parts.queueCache.find(caller, name, this.#createQueues ? this.#makeQueue : undefined)
   }
 
   drained(): Promise<void> {

@@ -1,27 +1,54 @@
 /** Schedules that are due, and what became of them. */
 import { priorityDefault } from '../../core/options.ts'
 import { enqueueDefaultsOf } from '../../core/queue.ts'
-import type { DueSchedule, FiredSchedule } from '../../core/schedule.ts'
+import { firingBytesMax, type DueSchedule, type DueTurn, type FiredSchedule } from '../../core/schedule.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
-/** Schedules taken in one transaction, at most. */
-const chunk = 200
-/** Their bodies together, at most. */
-const chunkBytesMax = 4 * 1024 * 1024
+/** Due schedules that are looked at together, the earliest first. */
+const listedMax = 10_000
 
-// The first is taken however large it is. What another session has taken is passed by: it is fired
-// there.
+export const listDueStatement: Statement<DueTurn> = {
+  name: 'list_due_schedules',
+  text: sql`
+    select
+      name,
+      turn::float8 as turn,
+      bytes
+    from (
+      select
+        name,
+        next_at,
+        bytes,
+        row_number() over (partition by owner_id order by next_at, name) as turn
+      from (
+        select name, next_at, owner_id, octet_length(body) as bytes
+        from holdfast.schedules
+        where next_at <= statement_timestamp()
+        order by next_at
+        limit ${listedMax}
+      ) due
+    ) d
+    order by d.turn, bytes, next_at, name`
+}
+
+/** The due schedules in the order of their turns. In each turn, small messages come first. */
+async function listDueSchedules(session: Session): Promise<DueTurn[]> {
+  return await session.query(listDueStatement)
+}
+
+// What another session has taken is passed by: it is fired there. Bodies may have grown since the
+// list was made. What is too much then waits for the next list.
 type DueRow = Omit<DueSchedule, 'defaults'> & { delaySeconds: number | null; ttlSeconds: number | null }
 
 export const takeDueStatement: Statement<DueRow> = {
   name: 'take_due_schedules',
+  parameters: '$1 names',
   text: sql`
     with due as materialized (
       select *
       from holdfast.schedules
-      where next_at <= statement_timestamp()
-      order by next_at
-      limit ${chunk}
+      where name = any($1::text[])
+        and next_at <= statement_timestamp()
       for update skip locked
     )
     select
@@ -56,13 +83,13 @@ export const takeDueStatement: Statement<DueRow> = {
       where name = d.queue
       limit 1
     ) q on true
-    where d.bytes_before < ${chunkBytesMax}
+    where d.bytes_before < ${firingBytesMax}
     order by d.next_at, d.name`
 }
 
-/** Takes some of the due schedules until the end of the transaction, the earliest first. */
-async function takeDueSchedules(session: Session): Promise<DueSchedule[]> {
-  const rows = await session.query(takeDueStatement)
+/** Takes those of the schedules that are due, until the end of the transaction. The earliest come first. */
+async function takeDueSchedules(session: Session, names: string[]): Promise<DueSchedule[]> {
+  const rows = await session.query(takeDueStatement, [names])
   return rows.map(({ delaySeconds, ttlSeconds, ...due }) => ({
     ...due,
     defaults: enqueueDefaultsOf({ delaySeconds: delaySeconds ?? 0, ttlSeconds })
@@ -98,23 +125,33 @@ async function moveSchedulesOn(session: Session, fired: FiredSchedule[]): Promis
 
 export const queuesMissingStatement: Statement<{ queue: string; ownerId: string | null }> = {
   name: 'queues_missing',
+  parameters: '$1 names of schedules',
   text: sql`
     select distinct
-      d.queue,
-      d.owner_id as "ownerId"
-    from (
+      s.queue,
+      s.owner_id as "ownerId"
+    from unnest($1::text[]) as n (name)
+    cross join lateral (
       select queue, owner_id
       from holdfast.schedules
-      where next_at <= statement_timestamp()
-      order by next_at
-      limit ${chunk}
-    ) d
-    where not exists (select from holdfast.queues q where q.name = d.queue)`
+      where name = n.name
+      limit 1
+    ) s
+    left join lateral (
+      select id
+      from holdfast.queues
+      where name = s.queue
+      limit 1
+    ) q on true
+    where q.id is null`
 }
 
-/** Queues that due schedules name and that are not there, with the owners of these schedules. */
-async function missingQueues(session: Session): Promise<{ queue: string; ownerId: string | null }[]> {
-  return await session.query(queuesMissingStatement)
+/** Queues that these schedules name and that are not there, with the owners of the schedules. */
+async function missingQueues(
+  session: Session,
+  names: string[]
+): Promise<{ queue: string; ownerId: string | null }[]> {
+  return await session.query(queuesMissingStatement, [names])
 }
 
 export const nextStatement: Statement<{ ms: number }> = {
@@ -132,4 +169,10 @@ async function msUntilSchedule(session: Session): Promise<number> {
   return (await session.query(nextStatement))[0]?.ms ?? Infinity
 }
 
-export const firingVerbs = { takeDueSchedules, moveSchedulesOn, missingQueues, msUntilSchedule }
+export const firingVerbs = {
+  listDueSchedules,
+  takeDueSchedules,
+  moveSchedulesOn,
+  missingQueues,
+  msUntilSchedule
+}
