@@ -78,8 +78,10 @@ function GroupName({ queue, group }) {
 
 function First({ queue, first: { id, state, attempt, until } }) {
   const why = state === 'delayed' && attempt > 0 ? 'for its retry ' : ''
-  return html`<a href=${messageAddress(queue, id)}>message ${id}</a>
-    <${Badge} kind=${state} /> ${until && html` ${why}until <time datetime=${until}>${time(until)}</time>`}`
+  return html`<p>
+    <a href=${messageAddress(queue, id)}>message ${id}</a>
+    <${Badge} kind=${state} /> ${until && html` ${why}until <time datetime=${until}>${time(until)}</time>`}
+  </p>`
 }
 
 function NextToken({ at }) {
