@@ -98,16 +98,17 @@ export async function browse(
   session: Session,
   queueId: Digits,
   { state, where, after, limit }: PageAsked,
-  bytesMax: number
+  bytesMax: number,
+  nowMs = () => performance.now()
 ): Promise<MessagePage> {
   const wanted = { states: state === null ? [...openStates] : [state], where, ids: null }
   // Where every message is wanted, only one more is examined than the page holds: are there others?
   const isAll = where === null && (state === null || state === 'dead' || state === 'acked')
   const matches: Digits[] = []
   let cursor: Digits | null = after
-  const untilMs = performance.now() + searchMsMax
+  const untilMs = nowMs() + searchMsMax
   for (let steps = 0; steps < stepsMax && cursor !== null && matches.length < limit; steps++) {
-    if (steps > 0 && performance.now() > untilMs) break
+    if (steps > 0 && nowMs() > untilMs) break
     const step = { after: cursor, last: idMax, count: isAll ? limit + 1 : chunk }
     const found = await search(session, queueId, wanted, step)
     matches.push(...found.ids)
