@@ -146,8 +146,8 @@ t.test('each action is copied as the command for what it sends, without the key'
   await page.reload()
   const dialog = page.locator('dialog')
 
-  /** Copies the command of the open dialog, then presses the button, and compares. */
-  const compare = async (yes: string) => {
+  /** Copies the command of the open dialog, then presses the button, and compares. `next` opens after it. */
+  const compare = async (yes: string, next?: string) => {
     await dialog.getByRole('button', { name: 'Copy as curl' }).click()
     await dialog.getByText(/^Copied/).waitFor()
     const command = await page.evaluate('navigator.clipboard.readText()')
@@ -161,7 +161,8 @@ t.test('each action is copied as the command for what it sends, without the key'
     const path = sent.url().slice(holdfast.url.length)
     t.equal(command, curlOf({ method: sent.method(), path, body, headers }, holdfast.url, true), yes)
     t.notMatch(command, secret)
-    await dialog.waitFor({ state: 'detached' })
+    if (next === undefined) await dialog.waitFor({ state: 'detached' })
+    else await page.getByRole('dialog', { name: next }).waitFor()
   }
 
   await press(page, 'Enqueue')
@@ -194,6 +195,20 @@ t.test('each action is copied as the command for what it sends, without the key'
   await compare('Resume')
   await press(page, 'Delete …')
   await compare('Delete schedule')
+  await page.evaluate(`location.hash = '#/topics'`)
+  await press(page, 'New subscription')
+  await page.getByLabel('Topic').fill('news')
+  await page.getByLabel('Queue').fill('mail')
+  await page.getByLabel('Pattern').fill("it's.#")
+  await compare('Subscribe')
+  await page.evaluate(`location.hash = '#/queues/mail'`)
+  await page.getByRole('heading', { name: 'Push', exact: true }).click()
+  await press(page, 'Set up push')
+  await page.getByLabel('URL').fill('https://hooks.example/a?b=c&d')
+  await compare('Save', 'Secret of mail')
+  await press(page, 'I have copied it')
+  await press(page, 'Delete push …')
+  await compare('Delete push')
   t.strictSame(faults, [])
 })
 

@@ -109,6 +109,27 @@ t.test(
   }
 )
 
+t.test('answers of the SQS front have them, in each of its protocols, and its refusals too', async t => {
+  const { post } = await service(t)
+  const byJson = (operation: string) =>
+    post('/', '{}', {
+      'content-type': 'application/x-amz-json-1.0',
+      'x-amz-target': `AmazonSQS.${operation}`
+    })
+  const byForm = (operation: string) =>
+    post('/', `Action=${operation}`, { 'content-type': 'application/x-www-form-urlencoded' })
+  for (const ask of [byJson, byForm]) {
+    for (const [operation, status] of [
+      ['ListQueues', 200],
+      ['Nothing', 400]
+    ] as const) {
+      const answer = await ask(operation)
+      t.equal(answer.status, status)
+      t.strictSame(faultsOf({ status, headers: Object.fromEntries(answer.headers) }), [], operation)
+    }
+  }
+})
+
 t.test('data may load nothing, and a page only what it needs', async t => {
   const { url, post } = await service(t)
   await post('/queues/q/messages', '<script>alert(1)</script>', { 'content-type': 'text/html' })
