@@ -3,7 +3,7 @@ import net from 'node:net'
 import t, { type Test } from 'tap'
 import { clientWith, guarded } from '../../support/apiKeys.ts'
 import { pollPause } from '../../support/pollPause.ts'
-import type { Answer, Client } from '../../support/service.ts'
+import type { Client } from '../../support/service.ts'
 
 // This allows 2 MiB of requests, and 2 MiB of answers.
 const { holdfast, admin } = await guarded(t, { HOLDFAST_WAITING_BYTES_MAX: `${1024 * 1024}` })
@@ -53,20 +53,21 @@ t.test('a key whose requests fill its share stops neither another key nor an adm
 })
 
 t.test('a key that does not read its answers stops neither another key nor an admin', async t => {
+  // Small beside the share: pages that are under way when it is filled come on top of it.
   for (const [client, queue] of [
     [greedy!, 'a-large'],
     [other!, 'b-large'],
     [admin, 'large']
   ] as const) {
-    t.equal((await store(client, queue, 600_000)).status, 201)
+    t.equal((await store(client, queue, 200_000)).status, 201)
   }
   const readers = Array.from({ length: 4 }, () => open(t, greedy!, browseLarge, []))
-  let answer: Answer
+  let answer = await greedy!.get('/queues/a-large/messages')
   // The first answers fit into buffers of the system.
-  do {
+  for (let round = 0; answer.status === 200 && round < 200; round++) {
     for (const reader of readers) reader.write(headOf(greedy!, browseLarge, []))
     answer = await greedy!.get('/queues/a-large/messages')
-  } while (answer.status === 200)
+  }
   t.match(answer, refused('bytes of answers'))
   t.match(await other!.get('/queues/b-large/messages'), { status: 200 }, 'the other key browses')
   t.match(await other!.post('/queues/b-large/lease'), { status: 200 }, 'and leases')
