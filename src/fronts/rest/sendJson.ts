@@ -1,12 +1,78 @@
 /** Sends answers that are JSON text already. */
+import { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
+import type { Caller } from '../../core/caller.ts'
+import { oneByOne } from '../../core/engine/oneByOne.ts'
 import type { Answers } from '../shared/heldBytes.ts'
 
-/** Sends the text as it is, because a serializer would read a body and write it anew. */
-export function sendJson(reply: FastifyReply, text: string, answers: Answers): FastifyReply {
-  answers.send(reply.raw, reply.request.caller, text.length)
-  return reply
-    .type('application/json; charset=utf-8')
-    .serializer((payload: string) => payload)
-    .send(text)
+/** Sending a text of this length takes about a millisecond. */
+const largeChars = 256 * 1024
+
+/** An object with a list, in pieces of text. `rest` has its other members, each after a comma. */
+export function listPieces(name: string, items: string[], rest: string): string[] {
+  if (items.length === 0) return [`{"${name}":[]${rest}}`]
+  const pieces = items.map((item, index) => (index === 0 ? `{"${name}":[${item}` : `,${item}`))
+  pieces.push(`]${rest}}`)
+  return pieces
+}
+
+/** Sends the pieces as they are, because a serializer would read a body and write it anew. */
+export function sendJson(
+  reply: FastifyReply,
+  pieces: string[],
+  answers: Answers
+): FastifyReply | Promise<FastifyReply> {
+  const chars = pieces.reduce((sum, { length }) => sum + length, 0)
+  answers.send(reply.raw, reply.request.caller, chars)
+  reply.type('application/json; charset=utf-8').serializer((payload: string) => payload)
+  return chars < largeChars ? reply.send(pieces.join('')) : sendLarge(reply, pieces)
+}
+
+/**
+ * Encodes and writes a large answer piece by piece, so that other calls are served in between. As one
+ * text, an answer of 8 MiB would be copied three times, which takes up to 150 ms.
+ */
+async function sendLarge(reply: FastifyReply, pieces: string[]): Promise<FastifyReply> {
+  const { caller } = reply.request
+  const encoded: Buffer[] = []
+  for (const text of joined(pieces)) {
+    await new Promise<void>(resolve =>
+      oneByOne(caller, () => {
+        encoded.push(Buffer.from(text))
+        resolve()
+      })
+    )
+  }
+  const bytes = encoded.reduce((sum, { length }) => sum + length, 0)
+  return reply.header('content-length', bytes).send(new InTurns(encoded, caller))
+}
+
+/** The same text in fewer pieces: small ones are joined. */
+function* joined(pieces: string[]): Generator<string> {
+  let text = ''
+  for (const piece of pieces) {
+    text += piece
+    if (text.length < largeChars) continue
+    yield text
+    text = ''
+  }
+  if (text !== '') yield text
+}
+
+/** Each piece is read when it is its turn. */
+class InTurns extends Readable {
+  readonly #pieces: Iterator<Buffer>
+  readonly #caller: Caller
+
+  constructor(pieces: Buffer[], caller: Caller) {
+    super()
+    this.#pieces = pieces.values()
+    this.#caller = caller
+  }
+
+  override _read(): void {
+    oneByOne(this.#caller, () => {
+      if (!this.destroyed) this.push(this.#pieces.next().value ?? null)
+    })
+  }
 }

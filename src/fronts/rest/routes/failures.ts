@@ -19,7 +19,7 @@ export function failureRoutes(app: Server, broker: Broker, answers: Answers): vo
         states,
         givenUp(request, reply)
       )
-      return sendJson(reply, JSON.stringify(failures), answers)
+      return sendJson(reply, [JSON.stringify(failures)], answers)
     }
   })
 }

@@ -11,7 +11,7 @@ import type { Answers } from '../../shared/heldBytes.ts'
 import { bodyMembers, bytesOf, markMembers } from '../../shared/bodies.ts'
 import { checkMessages, refuseEnded, takeMessages } from '../../shared/guard.ts'
 import { givenUp } from '../../shared/givenUp.ts'
-import { sendJson } from '../sendJson.ts'
+import { listPieces, sendJson } from '../sendJson.ts'
 import { isCompletion, readCompletions, receiptOf, type ReceiptOrAck } from '../completions.ts'
 import { leaseOperations, type LeaseQuery, type LeaseRequest } from '../contract/lease.ts'
 import { ackHeader, rawHeaders, wantsRaw } from '../raw.ts'
@@ -38,8 +38,8 @@ export function leaseRoutes(app: Server, broker: Broker, answers: Answers): void
       const outcomesMember = options.ack === undefined ? '' : `,"outcomes":${outcomesJson(acks, outcomes)}`
       const isOrdered = ordering !== undefined && ordering !== 'none'
       const orderingMember = isOrdered ? `,"ordering":"${ordering}"` : ''
-      const list = messages.map(leasedJson).join(',')
-      return sendJson(reply, `{"messages":[${list}]${outcomesMember}${orderingMember}}`, answers)
+      const rest = outcomesMember + orderingMember
+      return sendJson(reply, listPieces('messages', messages.map(leasedJson), rest), answers)
     }
   })
 }

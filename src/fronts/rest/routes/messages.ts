@@ -7,7 +7,7 @@ import type { Answers } from '../../shared/heldBytes.ts'
 import { refuseEnded } from '../../shared/guard.ts'
 import { givenUp } from '../../shared/givenUp.ts'
 import { cursorOf, cursorTo } from '../cursors.ts'
-import { sendJson } from '../sendJson.ts'
+import { listPieces, sendJson } from '../sendJson.ts'
 import { messageOperations } from '../contract/messages.ts'
 import type { Server } from '../../shared/server.ts'
 
@@ -15,14 +15,14 @@ export function messageRoutes(app: Server, broker: Broker, answers: Answers): vo
   app.route({
     ...messageOperations.browse,
     async handler(request, reply) {
-      const { state = null, limit = pageRowsDefault, cursor, ...where } = request.query
+      const { state = null, limit = pageRowsDefault, cursor: from, ...where } = request.query
       const filter = Object.keys(where).length === 0 ? null : filterOf(where, 'query')
-      const after = cursorOf(cursor, /^\d{1,19}$/) ?? '0'
+      const after = cursorOf(from, /^\d{1,19}$/) ?? '0'
       const asked = { state, where: filter, after, limit }
       const page = await broker.browse(request.caller, request.params.queue, asked)
       const list = page.messages.map(message => `{${viewJson(message)}}`)
-      const text = `{"messages":[${list.join(',')}],"cursor":${JSON.stringify(cursorTo(page.cursor))}}`
-      return sendJson(reply, text, answers)
+      const cursor = `,"cursor":${JSON.stringify(cursorTo(page.cursor))}`
+      return sendJson(reply, listPieces('messages', list, cursor), answers)
     }
   })
 
@@ -40,7 +40,7 @@ export function messageRoutes(app: Server, broker: Broker, answers: Answers): vo
       const history = JSON.stringify(message.history.map(historyEntry))
       const moved = message.movedTo === null ? '' : `,"movedTo":"${message.movedTo}"`
       const text = `{${viewJson(message)}${unique}${lease}${result},"history":${history}${moved}}`
-      return sendJson(reply, text, answers)
+      return sendJson(reply, [text], answers)
     }
   })
 

@@ -14,7 +14,7 @@ import type { Schedules } from '../../../core/verbs/schedules.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
 import { browsable, checkMessages, permit, takeMessages } from '../../shared/guard.ts'
 import { cursorTo, namePage } from '../cursors.ts'
-import { sendJson } from '../sendJson.ts'
+import { listPieces, sendJson } from '../sendJson.ts'
 import { scheduleOperations, type ScheduleChange as Change } from '../contract/schedules.ts'
 import { headerKey, oneKey } from '../messages.ts'
 import type { Server } from '../../shared/server.ts'
@@ -39,7 +39,7 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: Answe
       if (queue !== undefined) permit(request, 'manage', queue)
       const change = changeOf(request.body)
       const { created, schedule } = await schedules.put(name, change, callerOf(request, 'manage', name))
-      return sendJson(reply.code(created ? 201 : 200), wholeJson(schedule), answers)
+      return sendJson(reply.code(created ? 201 : 200), [wholeJson(schedule)], answers)
     }
   })
 
@@ -48,9 +48,8 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: Answe
     async handler(request, reply) {
       const page = namePage(request.query, browsable(request))
       const { schedules: listed, next } = await schedules.list(request.caller, page)
-      const rows = listed.map(rowJson)
-      const text = `{"schedules":[${rows.join(',')}],"cursor":${JSON.stringify(cursorTo(next))}}`
-      return sendJson(reply, text, answers)
+      const cursor = `,"cursor":${JSON.stringify(cursorTo(next))}`
+      return sendJson(reply, listPieces('schedules', listed.map(rowJson), cursor), answers)
     }
   })
 
@@ -59,7 +58,7 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: Answe
     async handler(request, reply) {
       const { schedule: name } = request.params
       const schedule = await schedules.get(name, callerOf(request, 'browse', name))
-      return sendJson(reply, wholeJson(schedule), answers)
+      return sendJson(reply, [wholeJson(schedule)], answers)
     }
   })
 
