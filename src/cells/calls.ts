@@ -1,10 +1,18 @@
 /** Calls to cells. */
 import { QueueError } from '../core/errors.ts'
 import type { Placement } from '../core/placement.ts'
+import {
+  isEventStream,
+  LargeAnswer,
+  readAnswer,
+  StrangeAnswer,
+  type CellAnswer,
+  type Expected
+} from './answer.ts'
 
 const answerMsMax = 10_000
 
-export interface CellRequest {
+export interface CellRequest extends Expected {
   method: string
   /** With its query. */
   path: string
@@ -12,19 +20,20 @@ export interface CellRequest {
   body?: string | Uint8Array | undefined
   /** Ends the call. */
   signal?: AbortSignal
-  /** Hears of the bytes of an answer as they come. What it throws ends the call. */
-  countAnswer?: (bytes: number) => void
+  /** How long all replicas of a cell together may take. Default: 10 s. */
+  msMax?: number
+  /** Called before a call to the cell, which it may refuse. What it answers is called after it. */
+  hold?: (cell: string) => () => void
 }
 
-export interface CellAnswer {
-  status: number
-  headers: Headers
-  text: string
-}
-
-/** Each call goes to the first replica of its cell that answers, and changes nothing twice. */
+/**
+ * Each call goes to one replica of its cell after another until one answers, and changes nothing twice.
+ * The replica that answered is asked first the next time.
+ */
 export class CellCalls {
   readonly #placement: () => Placement
+  /** By cell: the replica that is asked first. */
+  readonly #first = new Map<string, string>()
 
   /** `placement` gives the newest one. */
   constructor(placement: () => Placement) {
@@ -41,50 +50,80 @@ export class CellCalls {
   }
 
   /**
-   * Refuses with cellUnavailable when no replica of the cell answers. Throws what `countAnswer` throws,
-   * unless the call may have changed something.
+   * Refuses with cellUnavailable when no replica of the cell answers as Holdfast does. Throws what
+   * `countAnswer` throws, unless the call may have changed something, and what `hold` throws.
    */
-  async call(cell: string, request: CellRequest): Promise<CellAnswer> {
-    const response = await this.open(cell, { signal: AbortSignal.timeout(answerMsMax), ...request })
-    const text = await textOf(response, request.countAnswer).catch(error => {
-      throw error instanceof QueueError && request.method === 'GET'
-        ? error
-        : unavailable(cell, request, error)
-    })
-    return { status: response.status, headers: response.headers, text }
+  call(cell: string, request: CellRequest): Promise<CellAnswer> {
+    return this.#ask(cell, request, response => readAnswer(cell, response, request))
   }
 
-  /** The same, for an answer that is read as it comes. */
-  async open(cell: string, request: CellRequest): Promise<Response> {
-    const { method, path, headers = {}, body, signal = null } = request
-    let failure: unknown
-    for (const replica of this.placement.file.cells[cell]!.replicas) {
-      try {
-        return await fetch(replica + path, {
-          method,
-          headers,
-          body: (body ?? null) as NonNullable<RequestInit['body']> | null,
-          signal,
-          redirect: 'manual'
-        })
-      } catch (error) {
-        failure = error
-        if (method !== 'GET' && !neverArrived(error)) break
+  /** The same, for a stream of events, which is read as it comes. A cell may refuse it with an answer. */
+  open(cell: string, request: CellRequest): Promise<Response | CellAnswer> {
+    return this.#ask<Response | CellAnswer>(cell, request, async response =>
+      isEventStream(response) ? response : readAnswer(cell, response, { ...request, expects: 'refusal' })
+    )
+  }
+
+  /** What `read` makes of the response of the first replica that gives a good one. */
+  async #ask<T>(cell: string, request: CellRequest, read: (response: Response) => Promise<T>): Promise<T> {
+    const { method, hold, signal, msMax = answerMsMax } = request
+    const release = hold?.(cell)
+    try {
+      const replicas = this.#inTurn(cell)
+      const endsMs = performance.now() + msMax
+      let failure: unknown
+      for (const [index, replica] of replicas.entries()) {
+        const ownMs = (endsMs - performance.now()) / (replicas.length - index)
+        try {
+          return await within(ownMs, signal, async ending => read(await send(replica, request, ending)))
+        } catch (error) {
+          if (error instanceof QueueError && method === 'GET') throw error
+          failure = error
+          if (signal?.aborted) break
+          this.#first.set(cell, replicas[(index + 1) % replicas.length]!)
+          if (method !== 'GET' && !neverArrived(error)) break
+        }
       }
+      throw unavailable(cell, request, failure)
+    } finally {
+      release?.()
     }
-    throw unavailable(cell, request, failure)
+  }
+
+  #inTurn(cell: string): string[] {
+    const { replicas } = this.placement.file.cells[cell]!
+    const start = Math.max(0, replicas.indexOf(this.#first.get(cell)!))
+    return [...replicas.slice(start), ...replicas.slice(0, start)]
   }
 }
 
-/** The whole answer. Throws what `count` throws. */
-export async function textOf({ body }: Response, count: CellRequest['countAnswer']): Promise<string> {
-  const chunks: Uint8Array[] = []
-  for await (const chunk of body ?? []) {
-    count?.(chunk.length)
-    chunks.push(chunk)
+/** Runs the work, which is told to end after this time, or with the signal. */
+async function within<T>(
+  ms: number,
+  signal: AbortSignal | undefined,
+  work: (ending: AbortSignal) => Promise<T>
+): Promise<T> {
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(new Error('It took too long.')), ms)
+  try {
+    return await work(signal === undefined ? late.signal : AbortSignal.any([late.signal, signal]))
+  } finally {
+    clearTimeout(timer)
   }
-  return Buffer.concat(chunks).toString()
 }
+
+const send = (
+  replica: string,
+  { method, path, headers = {}, body }: CellRequest,
+  signal: AbortSignal
+): Promise<Response> =>
+  fetch(replica + path, {
+    method,
+    headers,
+    body: (body ?? null) as NonNullable<RequestInit['body']> | null,
+    signal,
+    redirect: 'manual'
+  })
 
 const causeOf = (error: unknown) => (error as { cause?: { code?: string } }).cause
 
@@ -94,12 +133,25 @@ const neverArrived = (error: unknown) =>
     causeOf(error)?.code ?? ''
   )
 
-function unavailable(cell: string, { method }: CellRequest, error: unknown): QueueError {
+function unavailable(cell: string, { method, path }: CellRequest, error: unknown): QueueError {
   const isHarmless = method === 'GET' || neverArrived(error)
   const change = isHarmless ? 'nothing was changed there' : 'the change may or may not have been made there'
-  return new QueueError(
-    'cellUnavailable',
-    `The cell ${cell} does not answer, and ${change}. Send the request again.`,
-    { outcome: isHarmless ? 'none' : 'unknown', cause: error }
-  )
+  const call = `${method} ${path.split('?')[0]}`
+  return new QueueError('cellUnavailable', sentenceOf(error, cell, call, change), {
+    outcome: isHarmless ? 'none' : 'unknown',
+    cause: error
+  })
+}
+
+function sentenceOf(error: unknown, cell: string, call: string, change: string): string {
+  if (error instanceof StrangeAnswer) {
+    return (
+      `What answers for the cell ${cell} is no service of Holdfast: ${call} gave ${error.message}. So ` +
+      `${change}. Correct the cell's replicas in the placement file, or start them.`
+    )
+  }
+  if (error instanceof LargeAnswer) {
+    return `The cell ${cell} answered ${call} with ${error.message}, and ${change}. Ask for a smaller page.`
+  }
+  return `The cell ${cell} does not answer, and ${change}. Send the request again.`
 }

@@ -3,7 +3,8 @@ import type { RawJson } from '../core/engine/envelope.ts'
 import { QueueError } from '../core/errors.ts'
 import { pageRowsDefault } from '../core/limits.ts'
 import type { QueueReport } from '../core/queue.ts'
-import type { CellAnswer, CellCalls, CellRequest } from './calls.ts'
+import type { CellAnswer } from './answer.ts'
+import type { CellCalls, CellRequest } from './calls.ts'
 
 /** A queue on its way from one cell to another. */
 export interface Transfer {

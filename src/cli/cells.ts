@@ -57,8 +57,13 @@ async function map(call: Call): Promise<void> {
 async function place(call: Call): Promise<number> {
   const placement = await placementOf(call)
   let strays = 0
+  let untold = 0
   for (const cell of placement.cellNames) {
-    const found = await tell(call, placement, cell)
+    const found = await tell(call, placement, cell).catch((error: Error) => {
+      call.say(error.message)
+      untold++
+      return []
+    })
     const wrong = found.filter(({ queue }) => placement.moveOf(queue) === undefined)
     for (const { queue, cell: home } of wrong) {
       call.say(`The queue ${queue} is in ${cell}, and the placement says ${home}.`)
@@ -67,8 +72,9 @@ async function place(call: Call): Promise<number> {
   }
   if (strays > 0) {
     call.say('Name each under queues with the cell where it is. Then move it with holdfast cells move.')
-    return exit.failed
   }
+  if (untold > 0) call.say('Run this again when every database can be told. The other cells were told.')
+  if (strays + untold > 0) return exit.failed
   call.say(`${count(placement.cellNames.length, 'cell')} told.`)
   return exit.ok
 }

@@ -228,7 +228,7 @@ t.test('one caller cannot use up the desk', async t => {
   const refused = await Promise.any(calls)
   t.match(refused, { status: 429, body: { code: 'shareUsedUp' } })
   const other = ask('modest')
-  while (hanging.length < 16) await once(cell, 'connection')
+  while (hanging.length < 8) await once(cell, 'connection')
   for (const socket of hanging) socket.destroy()
   t.match(await other, { status: 503, body: { code: 'cellUnavailable' } }, 'it was let in')
   await Promise.all(calls)

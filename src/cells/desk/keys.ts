@@ -1,7 +1,8 @@
 /** API keys over all cells. Every cell has every key. */
 import { makeKey } from '../../core/apiKey.ts'
 import type { FastifyRequest } from 'fastify'
-import type { CellAnswer, CellCalls } from '../calls.ts'
+import { entriesIn, StrangeAnswer, type CellAnswer } from '../answer.ts'
+import type { CellCalls } from '../calls.ts'
 import { requestOf } from './forward.ts'
 
 /**
@@ -52,10 +53,11 @@ interface KeyEntry {
 
 /** The keys of all cells, the oldest first. */
 export async function listKeys(calls: CellCalls, request: FastifyRequest): Promise<CellAnswer> {
-  const answers = await calls.callAll(requestOf(request))
+  const keysIn = (answer: CellAnswer) => entriesIn<KeyEntry>(answer, 'keys', ['id', 'createdAt'])
+  const answers = await calls.callAll({ ...requestOf(request), check: keysIn })
   const refused = answers.find(({ status }) => status !== 200)
   if (refused !== undefined) return refused
-  const found = answers.flatMap(({ text }) => (JSON.parse(text) as { keys: KeyEntry[] }).keys)
+  const found = answers.flatMap(keysIn)
   const keys = [...new Map(found.map(key => [key.id, key])).values()]
   keys.sort((a, b) => a.createdAt.localeCompare(b.createdAt))
   return { ...answers[0]!, text: JSON.stringify({ keys }) }
@@ -69,11 +71,17 @@ export async function changeKey(calls: CellCalls, request: FastifyRequest): Prom
 
 /** Revokes a key in every cell. Refuses with cellUnavailable while one of them does not answer. */
 export async function revokeKey(calls: CellCalls, request: FastifyRequest): Promise<CellAnswer> {
-  const answers = await calls.callAll(requestOf(request))
+  const answers = await calls.callAll({ ...requestOf(request), check: schedulesIn })
   const found = answers.filter(({ status }) => status !== 404)
   const refused = found.find(({ status }) => status >= 300)
   if (found.length === 0 || refused !== undefined) return refused ?? answers[0]!
-  const schedules = found.flatMap(({ status, text }) => (status === 200 ? JSON.parse(text).schedules : []))
+  const schedules = found.flatMap(answer => (answer.status === 200 ? schedulesIn(answer) : []))
   if (schedules.length === 0) return found[0]!
   return { ...found.find(({ status }) => status === 200)!, text: JSON.stringify({ schedules }) }
+}
+
+function schedulesIn({ json }: CellAnswer): unknown[] {
+  const { schedules } = json as { schedules?: unknown }
+  if (Array.isArray(schedules)) return schedules
+  throw new StrangeAnswer('no list of schedules')
 }

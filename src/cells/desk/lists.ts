@@ -4,7 +4,8 @@ import { states } from '../../core/counters.ts'
 import { pageRowsDefault } from '../../core/limits.ts'
 import type { QueueReport } from '../../core/queue.ts'
 import { cursorTo } from '../../fronts/rest/cursors.ts'
-import type { CellAnswer, CellCalls } from '../calls.ts'
+import { entriesIn, StrangeAnswer, type CellAnswer } from '../answer.ts'
+import type { CellCalls } from '../calls.ts'
 import { requestOf } from './forward.ts'
 
 interface Page<Entry> {
@@ -16,18 +17,23 @@ interface Page<Entry> {
 interface ListShape<Entry> {
   /** The member of a page that holds the entries. */
   list: string
-  nameOf: (entry: Entry) => string
+  /** The member of an entry that it is known by. */
+  name: keyof Entry & string
+  /** Whether an entry has what `join` reads. */
+  canJoin?: (entry: Entry) => boolean
   /** Joins the entries that two cells have of one name. Without it, the first one counts. */
   join?: (entries: Entry[]) => Entry
 }
 
 export const queueList: ListShape<QueueReport> = {
   list: 'queues',
-  nameOf: ({ queue }) => queue,
+  name: 'queue',
+  canJoin: ({ createdAt, counts }) =>
+    typeof createdAt === 'string' && typeof counts === 'object' && counts !== null,
   join: joinReports
 }
-export const topicList: ListShape<{ topic: string }> = { list: 'topics', nameOf: ({ topic }) => topic }
-export const scheduleList: ListShape<{ name: string }> = { list: 'schedules', nameOf: ({ name }) => name }
+export const topicList: ListShape<{ topic: string }> = { list: 'topics', name: 'topic' }
+export const scheduleList: ListShape<{ name: string }> = { list: 'schedules', name: 'name' }
 
 /** One page of a list over all cells. Where a cell refuses, its refusal is the answer. */
 export async function listAll<Entry>(
@@ -35,22 +41,27 @@ export async function listAll<Entry>(
   request: FastifyRequest,
   shape: ListShape<Entry>
 ): Promise<CellAnswer> {
-  const answers = await calls.callAll(requestOf(request))
+  const pageOf = (answer: CellAnswer) => pageIn(answer, shape)
+  const answers = await calls.callAll({ ...requestOf(request), check: pageOf })
   const refused = answers.find(({ status }) => status !== 200)
   if (refused !== undefined) return refused
-  const pages = answers.map(({ text }): Page<Entry> => {
-    const { cursor, [shape.list]: entries } = JSON.parse(text)
-    return { entries, cursor }
-  })
   const { limit = pageRowsDefault } = request.query as { limit?: string }
-  const { entries, cursor } = joinPages(pages, shape, Number(limit))
+  const { entries, cursor } = joinPages(answers.map(pageOf), shape, Number(limit))
   return { ...answers[0]!, text: JSON.stringify({ [shape.list]: entries, cursor }) }
+}
+
+function pageIn<Entry>(answer: CellAnswer, { list, name, canJoin }: ListShape<Entry>): Page<Entry> {
+  const { cursor } = answer.json as { cursor?: unknown }
+  if (cursor !== null && typeof cursor !== 'string') throw new StrangeAnswer('a list without a cursor')
+  const entries = entriesIn<Entry>(answer, list, [name])
+  if (canJoin !== undefined && !entries.every(canJoin)) throw new StrangeAnswer(`no list of ${list}`)
+  return { entries, cursor }
 }
 
 /** Joins the pages that cells have given for one query, whose limit was `limit`. */
 function joinPages<Entry>(
   pages: Page<Entry>[],
-  { nameOf, join }: ListShape<Entry>,
+  { name: nameMember, join }: ListShape<Entry>,
   limit: number
 ): Page<Entry> {
   // Beyond the end of a page its cell may have more, so the joined page ends there.
@@ -60,7 +71,7 @@ function joinPages<Entry>(
   const end = ends.toSorted()[0]
   const byName = Map.groupBy(
     pages.flatMap(({ entries }) => entries),
-    nameOf
+    entry => entry[nameMember] as string
   )
   const names = [...byName.keys()].toSorted().filter(name => end === undefined || name <= end)
   const shown = names.slice(0, limit)

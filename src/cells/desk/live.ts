@@ -5,8 +5,9 @@ import { openStates } from '../../core/counters.ts'
 import { invalidRequest } from '../../core/errors.ts'
 import { consoleRowsDefault, consoleRowsMax } from '../../core/limits.ts'
 import { everyQueue } from '../../core/queue.ts'
-import { QueueList, type Page, type QueueRow, type View } from '../../fronts/console/queueList.ts'
-import { textOf, type CellCalls } from '../calls.ts'
+import { QueueList, sorts, type Page, type QueueRow, type View } from '../../fronts/console/queueList.ts'
+import type { CellAnswer } from '../answer.ts'
+import type { CellCalls } from '../calls.ts'
 import { requestOf, sendAnswer } from './forward.ts'
 
 /** The last hours of queues, by name. They are passed on as they are. */
@@ -14,11 +15,17 @@ type Sparks = Record<string, unknown>
 /** What the stream of a cell tells. */
 type Event = { trouble: true } | { sparks: Sparks } | Page
 
-/** The stream of one page of a cell, and what it has said last. */
-interface Source {
+/** The stream of one page of a cell. */
+interface Opened {
   response: Response
   /** From 0. Every page of a cell says the same of the whole cell. */
   page: number
+  /** Ends the stream. */
+  ending: AbortController
+}
+
+/** With what it has said last. */
+interface Source extends Opened {
   told: Page | null
   sparks: Sparks
 }
@@ -29,9 +36,18 @@ const pagesMax = 10
 const eventCharsMax = 4_194_304
 const rates = ['enqueuedPerSecond', 'ackedPerSecond'] as const
 
+/** In which a cell begins its stream, and in which it tells its first event. */
+const firstMsMax = 3000
+/** A cell says every 10 s that it is still here. */
+const silenceMsMax = 30_000
+/** After which a page that has not read yet is looked at again. */
+const roomMs = 200
+/** A page that leaves out a cell ends after this time, since the cell may be back. */
+const againMs = 30_000
+
 /**
  * Answers with a stream of events. It ends when the stream of a cell ends, and the console then asks
- * again. A cell that does not answer is left out, and `leftOut` says so.
+ * again. A cell that tells nothing is left out, and `leftOut` says so.
  */
 export async function sendLive(
   calls: CellCalls,
@@ -39,17 +55,18 @@ export async function sendLive(
   reply: FastifyReply
 ): Promise<FastifyReply> {
   const view = viewOf(request.query as Record<string, string>)
-  const ending = new AbortController()
-  const { sources, missing } = await openSources(calls, request, view, ending.signal)
-  const refused = sources.find(({ response }) => response.status !== 200)?.response
-  if (refused !== undefined) {
-    const { status, headers } = refused
-    const text = await textOf(refused, request.countAnswer)
-    ending.abort()
-    return sendAnswer(reply, { status, headers, text })
+  const opened = await openAll(calls, request, view)
+  const streams = opened.filter(each => 'response' in each)
+  const refusals = opened.filter(each => 'refusal' in each).map(({ refusal }) => refusal)
+  const refusal = refusals.find(({ status }) => status < 500)
+  if (refusal !== undefined || streams.length === 0) {
+    for (const { ending } of streams) ending.abort()
+    const told = refusal ?? refusals[0]
+    if (told !== undefined) return sendAnswer(reply, told)
+    throw opened.find(each => 'error' in each)!.error
   }
-  if (sources.length === 0) throw missing
-  const stream = joined(sources, view, missing === null, ending)
+  const sources = streams.map(each => ({ ...each, told: null, sparks: {} }))
+  const stream = new JoinedStream(sources, view, streams.length === opened.length).readable
   request.raw.socket.once('close', () => stream.destroy())
   return reply
     .headers({ 'cache-control': 'no-store', connection: 'close', 'x-accel-buffering': 'no' })
@@ -57,22 +74,31 @@ export async function sendLive(
     .send(stream)
 }
 
-const viewOf = ({ sort = 'name', descending, page = '0', limit }: Record<string, string>): View => ({
-  search: '',
-  sort: sort as View['sort'],
-  descending: descending === 'true',
-  page: Number(page),
-  limit: Number(limit ?? consoleRowsDefault),
-  within: everyQueue
-})
+function viewOf({ sort = 'name', descending, page = '0', limit }: Record<string, string>): View {
+  const view: View = {
+    search: '',
+    sort: sort as View['sort'],
+    descending: descending === 'true',
+    page: Number(page),
+    limit: Number(limit ?? consoleRowsDefault),
+    within: everyQueue
+  }
+  if (!sorts.includes(view.sort)) throw invalidRequest('query/sort', `must be one of ${sorts.join(', ')}`)
+  if (!isWhole(view.page, 0)) throw invalidRequest('query/page', 'must be a whole number from 0 on')
+  if (!isWhole(view.limit, 1) || view.limit > consoleRowsMax) {
+    throw invalidRequest('query/limit', `must be from 1 to ${consoleRowsMax}`)
+  }
+  return view
+}
 
-/** `missing` is why a cell does not answer; null when all do. */
-async function openSources(
+const isWhole = (value: number, min: number) => Number.isSafeInteger(value) && value >= min
+
+/** For each page of each cell: its stream, its refusal, or why there is none. At least one. */
+async function openAll(
   calls: CellCalls,
   request: FastifyRequest,
-  view: View,
-  signal: AbortSignal
-): Promise<{ sources: Source[]; missing: unknown }> {
+  view: View
+): Promise<(Opened | { refusal: CellAnswer } | { error: unknown })[]> {
   const pages = Math.ceil(((view.page + 1) * view.limit) / consoleRowsMax)
   if (pages > pagesMax) {
     throw invalidRequest('query/page', `must end within ${pagesMax * consoleRowsMax} rows; search instead`)
@@ -80,52 +106,106 @@ async function openSources(
   const wanted = calls.placement.cellNames.flatMap(cell =>
     Array.from({ length: pages }, (_, page) => ({ cell, page }))
   )
-  const opened = await Promise.allSettled(
-    wanted.map(async ({ cell, page }): Promise<Source> => {
+  return await Promise.all(
+    wanted.map(async ({ cell, page }) => {
       const query = { ...(request.query as object), page: String(page), limit: String(consoleRowsMax) }
       const path = `/console/live?${new URLSearchParams(query)}`
-      const response = await calls.open(cell, { ...requestOf(request), path, signal })
-      return { response, page, told: null, sparks: {} }
+      const ending = new AbortController()
+      const signal = AbortSignal.any([ending.signal, request.gone])
+      const asked = { ...requestOf(request), path, signal, msMax: firstMsMax }
+      const opened = calls.open(cell, asked)
+      return await opened.then(
+        response => (response instanceof Response ? { response, page, ending } : { refusal: response }),
+        (error: unknown) => ({ error })
+      )
     })
   )
-  const failed = opened.find(each => each.status === 'rejected')
-  return {
-    sources: opened.flatMap(each => (each.status === 'fulfilled' ? [each.value] : [])),
-    missing: failed?.reason ?? null
-  }
 }
 
 /** One stream from all sources. It tells what has changed, once every source has spoken. */
-function joined(sources: Source[], view: View, isWhole: boolean, ending: AbortController): Readable {
-  const stream = new Readable({ read() {} })
-  stream.push(': open\n\n')
-  // A page that does not read gets no more.
-  const hasRoom = () => stream.readableLength === 0
-  const push = (text: string) => hasRoom() && stream.push(text)
-  let sent: string[] = []
-  const tell = () => {
-    if (!hasRoom() || sources.some(({ told }) => told === null)) return
-    const texts = eventsOf(sources, view, isWhole).map(event => JSON.stringify(event))
-    const changed = texts.filter((text, index) => text !== sent[index])
-    if (changed.length > 0) stream.push(changed.map(text => `data: ${text}\n\n`).join(''))
-    sent = texts
-  }
-  const end = () => {
-    ending.abort()
-    stream.push(null)
-  }
-  for (const source of sources) {
-    const hear = (event: Event | null) => {
-      if (event === null) push(': still here\n\n')
-      else if ('trouble' in event) push('data: {"trouble":true}\n\n')
-      else if ('sparks' in event) source.sparks = event.sparks
-      else source.told = event
-      tell()
+class JoinedStream {
+  readonly readable = new Readable({ read() {} })
+  readonly #sources: Set<Source>
+  readonly #view: View
+  /** Whether every cell is among the sources. */
+  #isWhole = true
+  #sent: string[] = []
+  #ended = false
+  #again: NodeJS.Timeout | undefined
+  #later: NodeJS.Timeout | undefined
+
+  constructor(sources: Source[], view: View, isWhole: boolean) {
+    this.#sources = new Set(sources)
+    this.#view = view
+    this.readable.push(': open\n\n')
+    this.readable.once('close', () => this.#stop())
+    if (!isWhole) this.#beIncomplete()
+    for (const source of sources) {
+      readEvents(source, event => this.#hear(source, event)).then(
+        () => this.#end(),
+        () => (source.told === null ? this.#leaveOut(source) : this.#end())
+      )
     }
-    readEvents(source.response, hear).then(end, end)
   }
-  stream.once('close', () => ending.abort())
-  return stream
+
+  #hear(source: Source, event: Event | null): void {
+    if (event === null) this.#push(': still here\n\n')
+    else if ('trouble' in event) this.#push('data: {"trouble":true}\n\n')
+    else if ('sparks' in event) source.sparks = event.sparks
+    else source.told = event
+    this.#tell()
+  }
+
+  // A page that does not read gets no more.
+  get #hasRoom(): boolean {
+    return !this.#ended && this.readable.readableLength === 0
+  }
+
+  #push(text: string): void {
+    if (this.#hasRoom) this.readable.push(text)
+  }
+
+  #tell(): void {
+    const sources = [...this.#sources]
+    if (this.#ended || sources.some(({ told }) => told === null)) return
+    if (!this.#hasRoom) {
+      this.#later ??= setTimeout(() => {
+        this.#later = undefined
+        this.#tell()
+      }, roomMs)
+      return
+    }
+    const texts = eventsOf(sources, this.#view, this.#isWhole).map(event => JSON.stringify(event))
+    const changed = texts.filter((text, index) => text !== this.#sent[index])
+    if (changed.length > 0) this.readable.push(changed.map(text => `data: ${text}\n\n`).join(''))
+    this.#sent = texts
+  }
+
+  /** A source that tells no event holds up all others. */
+  #leaveOut(source: Source): void {
+    source.ending.abort()
+    this.#sources.delete(source)
+    if (this.#sources.size === 0) return this.#end()
+    this.#beIncomplete()
+    this.#tell()
+  }
+
+  #beIncomplete(): void {
+    this.#isWhole = false
+    this.#again ??= setTimeout(() => this.#end(), againMs)
+  }
+
+  #stop(): void {
+    clearTimeout(this.#again)
+    clearTimeout(this.#later)
+    for (const { ending } of this.#sources) ending.abort()
+  }
+
+  #end(): void {
+    this.#stop()
+    this.#ended = true
+    if (!this.readable.destroyed) this.readable.push(null)
+  }
 }
 
 /** What the page of all cells shows: its rows and sums, and the last hours of its rows. */
@@ -170,15 +250,37 @@ function sumOf(a: QueueRow, b: QueueRow): QueueRow {
   }
 }
 
-/** Hands on each event, and null for each comment, until the stream ends. */
-async function readEvents(response: Response, hear: (event: Event | null) => void): Promise<void> {
+/**
+ * Hands on each event, and null for each comment, until the stream ends. Throws where the cell tells no
+ * event in time, falls silent, or tells what is no event.
+ */
+async function readEvents(source: Source, hear: (event: Event | null) => void): Promise<void> {
+  const { response, ending } = source
+  const startedMs = performance.now()
+  const timeLeft = () => (source.told === null ? startedMs + firstMsMax - performance.now() : silenceMsMax)
+  let timer = setTimeout(() => ending.abort(), timeLeft())
   let text = ''
-  for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
-    const parts = (text + chunk).split('\n\n')
-    text = parts.pop()!
-    if (text.length > eventCharsMax) throw new Error('The cell sends an event without end.')
-    for (const part of parts) {
-      hear(part.startsWith('data: ') ? (JSON.parse(part.slice('data: '.length)) as Event) : null)
+  try {
+    for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+      const parts = (text + chunk).split('\n\n')
+      text = parts.pop()!
+      if (text.length > eventCharsMax) throw new Error('The cell sends an event without end.')
+      for (const part of parts) hear(part.startsWith('data: ') ? eventIn(part.slice('data: '.length)) : null)
+      clearTimeout(timer)
+      timer = setTimeout(() => ending.abort(), timeLeft())
     }
+  } finally {
+    clearTimeout(timer)
   }
 }
+
+function eventIn(text: string): Event {
+  const event = JSON.parse(text) as Partial<Record<string, unknown>>
+  const { trouble, sparks, rows, sums } = event
+  const isPage = Array.isArray(rows) && rows.every(row => typeof row?.queue === 'string') && isObject(sums)
+  const isEvent = trouble === true || isObject(sparks) || isPage
+  if (isEvent) return event as unknown as Event
+  throw new Error('The cell tells what is no event of the console.')
+}
+
+const isObject = (value: unknown) => typeof value === 'object' && value !== null

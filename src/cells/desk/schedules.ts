@@ -1,17 +1,17 @@
 /** Schedules over all cells. Each is in the cell of its queue. */
 import type { FastifyRequest } from 'fastify'
 import { QueueError } from '../../core/errors.ts'
-import type { CellAnswer, CellCalls } from '../calls.ts'
+import type { CellAnswer } from '../answer.ts'
+import type { CellCalls } from '../calls.ts'
 import { requestOf } from './forward.ts'
 
-/** Any call on one schedule: to the cell that has it. Where none has, the last cell says so. */
+/** Any call on one schedule: to the cell that has it, whichever others are away. */
 export async function onSchedule(calls: CellCalls, request: FastifyRequest): Promise<CellAnswer> {
-  const { cellNames } = calls.placement
-  for (const cell of cellNames.slice(0, -1)) {
-    const answer = await calls.call(cell, requestOf(request))
-    if (answer.status !== 404) return answer
-  }
-  return await calls.call(cellNames.at(-1)!, requestOf(request))
+  const found = await lookUp(calls, request, calls.placement.cellNames)
+  const isRead = request.method === 'GET'
+  return isRead || found.status === 404 || found.status >= 500
+    ? found
+    : await calls.call(found.cell, requestOf(request))
 }
 
 /**
@@ -23,14 +23,37 @@ export async function putSchedule(calls: CellCalls, request: FastifyRequest): Pr
   if (queue === undefined) return await onSchedule(calls, request)
   const { placement } = calls
   const cell = placement.targetOf(queue)
-  const { schedule } = request.params as { schedule: string }
-  const others = placement.cellNames.filter(name => name !== cell)
-  const lookUp = { ...requestOf(request), method: 'GET', body: undefined }
-  for (const other of others) {
-    const { status } = await calls.call(other, lookUp)
-    if (status === 200) throw inAnotherCell({ schedule, cell: other }, { queue, cell })
+  const found = await lookUp(calls, request, [cell, ...placement.cellNames.filter(name => name !== cell)])
+  if (found.status >= 500) return found
+  if (found.status === 200 && found.cell !== cell) {
+    const { schedule } = request.params as { schedule: string }
+    throw inAnotherCell({ schedule, cell: found.cell }, { queue, cell })
   }
   return await calls.call(cell, requestOf(request))
+}
+
+/**
+ * Asks all of these cells for the schedule. The first one that answers anything but 404 has it, or has a
+ * reason to refuse the call. Where none has it, each must have said so.
+ */
+async function lookUp(calls: CellCalls, request: FastifyRequest, cells: string[]): Promise<CellAnswer> {
+  const found = new AbortController()
+  const signal = AbortSignal.any([found.signal, request.gone])
+  const get = { ...requestOf(request), method: 'GET', body: undefined, signal }
+  const asked = cells.map(cell => calls.call(cell, get))
+  const having = asked.map(async each => {
+    const answer = await each
+    if (answer.status === 404 || answer.status >= 500) throw new Error('Another cell may have it.')
+    return answer
+  })
+  try {
+    return await Promise.any(having)
+  } catch {
+    const answers = await Promise.all(asked)
+    return answers.find(({ status }) => status >= 500) ?? answers[0]!
+  } finally {
+    found.abort()
+  }
 }
 
 /** undefined also where the cell will refuse the body. */

@@ -5,7 +5,8 @@ import { QueueError } from '../../core/errors.ts'
 import { problemOf } from '../../fronts/rest/problems.ts'
 import { malformedRequest } from '../../fronts/rest/thrown.ts'
 import { SafeResponse } from '../../fronts/shared/securityFields.ts'
-import { CellCalls, type CellAnswer } from '../calls.ts'
+import type { CellAnswer } from '../answer.ts'
+import { CellCalls } from '../calls.ts'
 import type { WatchedPlacement } from '../placementFile.ts'
 import { requestOf, sendAnswer } from './forward.ts'
 import { changeKey, createKey, listKeys, revokeKey } from './keys.ts'
@@ -79,21 +80,33 @@ const routes: {
   { method: 'DELETE', url: '/keys/:id', answer: revokeKey }
 ]
 
+/** For the metrics of a cell. Prometheus waits 10 s for the whole page, unless it is told otherwise. */
+const metricsMsMax = 5000
+
 /** A cell that does not answer is shown so. A refusal, for want of a key, is every cell's. */
 async function sendMetrics(
   calls: CellCalls,
   request: FastifyRequest,
   reply: FastifyReply
 ): Promise<FastifyReply> {
-  const pages = new Map<string, string | null>()
-  for (const cell of calls.placement.cellNames) {
-    const answer = await calls.call(cell, requestOf(request)).catch((error: unknown) => {
-      if (error instanceof QueueError && error.code === 'cellUnavailable') return null
-      throw error
+  const { cellNames } = calls.placement
+  const wanted = { ...requestOf(request), expects: 'metrics', msMax: metricsMsMax } as const
+  const answers = await Promise.all(
+    cellNames.map(cell =>
+      calls.call(cell, wanted).catch((error: unknown) => {
+        if (error instanceof QueueError && error.code === 'cellUnavailable') return null
+        throw error
+      })
+    )
+  )
+  const refused = answers.find(answer => answer !== null && answer.status !== 200 && answer.status < 500)
+  if (refused) return sendAnswer(reply, refused)
+  const pages = new Map(
+    cellNames.map((cell, index) => {
+      const answer = answers[index]
+      return [cell, answer?.status === 200 ? answer.text : null]
     })
-    if (answer !== null && answer.status !== 200 && answer.status < 500) return sendAnswer(reply, answer)
-    pages.set(cell, answer?.status === 200 ? answer.text : null)
-  }
+  )
   return reply.type('text/plain; version=0.0.4; charset=utf-8').send(joinMetrics(pages))
 }
 
