@@ -9,7 +9,7 @@ import {
   type Revise
 } from '../../core/queue.ts'
 import { QueueError } from '../../core/errors.ts'
-import { pageRowsMax, tagNameCharsMax, tagsMax, tagValueCharsMax } from '../../core/limits.ts'
+import { tagNameCharsMax, tagsMax, tagValueCharsMax } from '../../core/limits.ts'
 import { everything } from '../../core/message.ts'
 import { givenUp } from '../shared/givenUp.ts'
 import { hasQueueBound } from '../shared/guard.ts'
@@ -171,7 +171,7 @@ async function page(
   const max = wanted ?? resultsMax
   const names: string[] = []
   for (;;) {
-    const { names: found, next } = await read(after, pageRowsMax)
+    const { names: found, next } = await read(after, max)
     names.push(...found)
     if (names.length > max || (names.length === max && next !== null)) {
       const last = names[max - 1]!
