@@ -9098,25 +9098,27 @@ from (
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
         and ($10::text is null or m.marks->>'group' = $10)
-        and ($6::text is null or strpos(m.body, $6) > 0)
-        and ($7::text is null or strpos((
-          select h.reason
-          from holdfast.history h
-          where h.queue_id = $1
-            and h.message_id = m.id
-            and h.outcome in ('failed', 'expired')
-          order by h.fence desc
-          limit 1
-        ), $7) > 0)
+        and ($6::text is null or position(convert_to($6, 'UTF8') in convert_to(m.body, 'UTF8')) > 0)
+        and ($7::text is null or exists (
+          select
+          from (
+            select h.reason
+            from holdfast.history h
+            where h.queue_id = $1
+              and h.message_id = m.id
+              and h.outcome in ('failed', 'expired')
+            order by h.fence desc
+            limit 1
+          ) h
+          where position(convert_to($7, 'UTF8') in convert_to(h.reason, 'UTF8')) > 0
+        ))
     end as matched
   from (
     select
       m.*,
       row_number() over in_order = 1
-        or sum(octet_length(m.body)) over in_order <= case
-          when $6::text is null then 'infinity'::float8
-          else 134217728 / greatest(octet_length($6::text), 16)
-        end as fits
+        or $6::text is null
+        or sum(octet_length(m.body)) over in_order <= 4194304 as fits
     from (
       select
         m.id,
@@ -9155,25 +9157,27 @@ from (
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
         and ($10::text is null or m.marks->>'group' = $10)
-        and ($6::text is null or strpos(m.body, $6) > 0)
-        and ($7::text is null or strpos((
-          select h.reason
-          from holdfast.history h
-          where h.queue_id = $1
-            and h.message_id = m.id
-            and h.outcome in ('failed', 'expired')
-          order by h.fence desc
-          limit 1
-        ), $7) > 0)
+        and ($6::text is null or position(convert_to($6, 'UTF8') in convert_to(m.body, 'UTF8')) > 0)
+        and ($7::text is null or exists (
+          select
+          from (
+            select h.reason
+            from holdfast.history h
+            where h.queue_id = $1
+              and h.message_id = m.id
+              and h.outcome in ('failed', 'expired')
+            order by h.fence desc
+            limit 1
+          ) h
+          where position(convert_to($7, 'UTF8') in convert_to(h.reason, 'UTF8')) > 0
+        ))
     end as matched
   from (
     select
       m.*,
       row_number() over in_order = 1
-        or sum(octet_length(m.body)) over in_order <= case
-          when $6::text is null then 'infinity'::float8
-          else 134217728 / greatest(octet_length($6::text), 16)
-        end as fits
+        or $6::text is null
+        or sum(octet_length(m.body)) over in_order <= 4194304 as fits
     from (
       select
         m.id,
@@ -9213,25 +9217,27 @@ from (
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
         and ($10::text is null or m.marks->>'group' = $10)
-        and ($6::text is null or strpos(m.body, $6) > 0)
-        and ($7::text is null or strpos((
-          select h.reason
-          from holdfast.history h
-          where h.queue_id = $1
-            and h.message_id = m.id
-            and h.outcome in ('failed', 'expired')
-          order by h.fence desc
-          limit 1
-        ), $7) > 0)
+        and ($6::text is null or position(convert_to($6, 'UTF8') in convert_to(m.body, 'UTF8')) > 0)
+        and ($7::text is null or exists (
+          select
+          from (
+            select h.reason
+            from holdfast.history h
+            where h.queue_id = $1
+              and h.message_id = m.id
+              and h.outcome in ('failed', 'expired')
+            order by h.fence desc
+            limit 1
+          ) h
+          where position(convert_to($7, 'UTF8') in convert_to(h.reason, 'UTF8')) > 0
+        ))
     end as matched
   from (
     select
       m.*,
       row_number() over in_order = 1
-        or sum(octet_length(m.body)) over in_order <= case
-          when $6::text is null then 'infinity'::float8
-          else 134217728 / greatest(octet_length($6::text), 16)
-        end as fits
+        or $6::text is null
+        or sum(octet_length(m.body)) over in_order <= 4194304 as fits
     from (
       select
         m.id,
@@ -9314,25 +9320,27 @@ from (
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
         and ($10::text is null or m.marks->>'group' = $10)
-        and ($6::text is null or strpos(m.body, $6) > 0)
-        and ($7::text is null or strpos((
-          select h.reason
-          from holdfast.history h
-          where h.queue_id = $1
-            and h.message_id = m.id
-            and h.outcome in ('failed', 'expired')
-          order by h.fence desc
-          limit 1
-        ), $7) > 0)
+        and ($6::text is null or position(convert_to($6, 'UTF8') in convert_to(m.body, 'UTF8')) > 0)
+        and ($7::text is null or exists (
+          select
+          from (
+            select h.reason
+            from holdfast.history h
+            where h.queue_id = $1
+              and h.message_id = m.id
+              and h.outcome in ('failed', 'expired')
+            order by h.fence desc
+            limit 1
+          ) h
+          where position(convert_to($7, 'UTF8') in convert_to(h.reason, 'UTF8')) > 0
+        ))
     end as matched
   from (
     select
       m.*,
       row_number() over in_order = 1
-        or sum(octet_length(m.body)) over in_order <= case
-          when $6::text is null then 'infinity'::float8
-          else 134217728 / greatest(octet_length($6::text), 16)
-        end as fits
+        or $6::text is null
+        or sum(octet_length(m.body)) over in_order <= 4194304 as fits
     from (
       select
         m.id,
@@ -9371,25 +9379,27 @@ from (
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
         and ($10::text is null or m.marks->>'group' = $10)
-        and ($6::text is null or strpos(m.body, $6) > 0)
-        and ($7::text is null or strpos((
-          select h.reason
-          from holdfast.history h
-          where h.queue_id = $1
-            and h.message_id = m.id
-            and h.outcome in ('failed', 'expired')
-          order by h.fence desc
-          limit 1
-        ), $7) > 0)
+        and ($6::text is null or position(convert_to($6, 'UTF8') in convert_to(m.body, 'UTF8')) > 0)
+        and ($7::text is null or exists (
+          select
+          from (
+            select h.reason
+            from holdfast.history h
+            where h.queue_id = $1
+              and h.message_id = m.id
+              and h.outcome in ('failed', 'expired')
+            order by h.fence desc
+            limit 1
+          ) h
+          where position(convert_to($7, 'UTF8') in convert_to(h.reason, 'UTF8')) > 0
+        ))
     end as matched
   from (
     select
       m.*,
       row_number() over in_order = 1
-        or sum(octet_length(m.body)) over in_order <= case
-          when $6::text is null then 'infinity'::float8
-          else 134217728 / greatest(octet_length($6::text), 16)
-        end as fits
+        or $6::text is null
+        or sum(octet_length(m.body)) over in_order <= 4194304 as fits
     from (
       select
         m.id,
@@ -9428,25 +9438,27 @@ from (
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
         and ($10::text is null or m.marks->>'group' = $10)
-        and ($6::text is null or strpos(m.body, $6) > 0)
-        and ($7::text is null or strpos((
-          select h.reason
-          from holdfast.history h
-          where h.queue_id = $1
-            and h.message_id = m.id
-            and h.outcome in ('failed', 'expired')
-          order by h.fence desc
-          limit 1
-        ), $7) > 0)
+        and ($6::text is null or position(convert_to($6, 'UTF8') in convert_to(m.body, 'UTF8')) > 0)
+        and ($7::text is null or exists (
+          select
+          from (
+            select h.reason
+            from holdfast.history h
+            where h.queue_id = $1
+              and h.message_id = m.id
+              and h.outcome in ('failed', 'expired')
+            order by h.fence desc
+            limit 1
+          ) h
+          where position(convert_to($7, 'UTF8') in convert_to(h.reason, 'UTF8')) > 0
+        ))
     end as matched
   from (
     select
       m.*,
       row_number() over in_order = 1
-        or sum(octet_length(m.body)) over in_order <= case
-          when $6::text is null then 'infinity'::float8
-          else 134217728 / greatest(octet_length($6::text), 16)
-        end as fits
+        or $6::text is null
+        or sum(octet_length(m.body)) over in_order <= 4194304 as fits
     from (
       (
         select
@@ -9506,25 +9518,27 @@ from (
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
         and ($10::text is null or m.marks->>'group' = $10)
-        and ($6::text is null or strpos(m.body, $6) > 0)
-        and ($7::text is null or strpos((
-          select h.reason
-          from holdfast.history h
-          where h.queue_id = $1
-            and h.message_id = m.id
-            and h.outcome in ('failed', 'expired')
-          order by h.fence desc
-          limit 1
-        ), $7) > 0)
+        and ($6::text is null or position(convert_to($6, 'UTF8') in convert_to(m.body, 'UTF8')) > 0)
+        and ($7::text is null or exists (
+          select
+          from (
+            select h.reason
+            from holdfast.history h
+            where h.queue_id = $1
+              and h.message_id = m.id
+              and h.outcome in ('failed', 'expired')
+            order by h.fence desc
+            limit 1
+          ) h
+          where position(convert_to($7, 'UTF8') in convert_to(h.reason, 'UTF8')) > 0
+        ))
     end as matched
   from (
     select
       m.*,
       row_number() over in_order = 1
-        or sum(octet_length(m.body)) over in_order <= case
-          when $6::text is null then 'infinity'::float8
-          else 134217728 / greatest(octet_length($6::text), 16)
-        end as fits
+        or $6::text is null
+        or sum(octet_length(m.body)) over in_order <= 4194304 as fits
     from (
       select
         m.id,

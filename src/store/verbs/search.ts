@@ -1,26 +1,20 @@
 /** Searching the messages of a queue by id: for browsing, and for every bulk action. */
 import { freeStates, type State } from '../../core/counters.ts'
-import { reasonCharsMax } from '../../core/limits.ts'
 import type { Digits, Filter } from '../../core/message.ts'
 import { isFailure, openState } from '../fragments.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 /** Messages that one statement examines, at most. */
 export const chunk = 2000
-/**
- * Their bodies together, where the filter asks for a piece of a body, at most. PostgreSQL may
- * compare every byte of a body with every byte of a long piece, so the longer the piece, the fewer
- * bodies are examined.
- */
-const chunkBytesMax = 8 * 1024 * 1024
-/** A piece of this length, or shorter, is found at once. */
-const shortPieceBytes = 16
+/** Their bodies together, where the filter asks for a piece of a body, at most. */
+const chunkBytesMax = 4 * 1024 * 1024
 
-const bodyBytesOf = (piece: string) => sql`
-  case
-    when ${piece}::text is null then 'infinity'::float8
-    else ${chunkBytesMax * shortPieceBytes} / greatest(octet_length(${piece}::text), ${shortPieceBytes})
-  end`
+/**
+ * Whether a text contains the piece. PostgreSQL compares bytes 12 times as fast as characters where a
+ * piece is almost found everywhere, and as fast elsewhere. In UTF-8 both find the same.
+ */
+const contains = (text: string, piece: string) =>
+  `position(convert_to(${piece}, 'UTF8') in convert_to(${text}, 'UTF8')) > 0`
 
 const named = 'm.id = any($11::bigint[])'
 
@@ -58,22 +52,27 @@ const searchOf = (name: string, rows: string, isNamed = false): Statement<Search
             and ($8::timestamptz is null or m.enqueued_at >= $8)
             and ($9::timestamptz is null or m.enqueued_at < $9)
             and ($10::text is null or m.marks->>'group' = $10)
-            and ($6::text is null or strpos(m.body, $6) > 0)
-            and ($7::text is null or strpos((
-              select h.reason
-              from holdfast.history h
-              where h.queue_id = $1
-                and h.message_id = m.id
-                and ${isFailure}
-              order by h.fence desc
-              limit 1
-            ), $7) > 0)
+            and ($6::text is null or ${contains('m.body', '$6')})
+            and ($7::text is null or exists (
+              select
+              from (
+                select h.reason
+                from holdfast.history h
+                where h.queue_id = $1
+                  and h.message_id = m.id
+                  and ${isFailure}
+                order by h.fence desc
+                limit 1
+              ) h
+              where ${contains('h.reason', '$7')}
+            ))
         end as matched
       from (
         select
           m.*,
           row_number() over in_order = 1
-            or sum(octet_length(m.body)) over in_order <= ${bodyBytesOf('$6')} as fits
+            or $6::text is null
+            or sum(octet_length(m.body)) over in_order <= ${chunkBytesMax} as fits
         from (
           ${rows}
         ) m
@@ -181,7 +180,7 @@ export async function search(
 ): Promise<Found> {
   const { states, where, ids } = wanted
   const statement = statementFor(wanted)
-  const range = [queueId, after, last, Math.min(count, reasonsMax(where?.reason))]
+  const range = [queueId, after, last, count]
   const filter = [
     states === redrivable ? freeStates : states,
     where?.contains,
@@ -217,11 +216,4 @@ function kindOf(states: Searched): keyof typeof searches {
   if (states === redrivable) return states
   const [state] = states.length === 1 ? states : []
   return state === 'dead' || state === 'acked' ? state : 'messages'
-}
-
-/** How many last reasons a search compares in one statement. */
-function reasonsMax(piece: string | null | undefined): number {
-  if (piece == null) return chunk
-  const bytesMax = (chunkBytesMax * shortPieceBytes) / Math.max(Buffer.byteLength(piece), shortPieceBytes)
-  return Math.ceil(bytesMax / reasonCharsMax)
 }
