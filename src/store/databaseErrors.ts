@@ -83,11 +83,12 @@ export const isLasting = (error: unknown): boolean =>
 
 /**
  * True when the connection is not to be used again. One that timed out or lost its server is busy
- * or dead, and one on a read-only server is on the wrong server.
+ * or dead, and one on a read-only server is on the wrong server. Any other error is of the work
+ * itself, and says nothing about the connection.
  */
 export function isBroken(error: unknown): boolean {
   if (error instanceof QueueError) return error.outcome === 'unknown'
-  return !isServerError(error) || error.code === sqlState.readOnly
+  return isServerError(error, sqlState.readOnly)
 }
 
 const attemptsMax = 5

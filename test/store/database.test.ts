@@ -82,3 +82,29 @@ t.test('a script of several statements answers the rows of all of them', async t
   const { database } = await pool()
   t.strictSame(await database.script('begin; select 1 as a; commit; select 2 as b'), [{ a: 1 }, { b: 2 }])
 })
+
+t.test('an error of the work itself costs no connection', async t => {
+  const { database, busy } = await pool()
+  const backends = async () => {
+    const release = await busy(database.first, 3)
+    const [row] = await database.first.query<{ pids: number[] }>(
+      'select array_agg(pid order by pid) as pids from pg_stat_activity where datname = current_database()'
+    )
+    await release()
+    return row!.pids
+  }
+  const before = await backends()
+  t.equal(before.length, 4)
+  const work = async (session: { query: Database['query'] }) => {
+    await session.query('select 1')
+    throw new Error('of our own')
+  }
+  await t.rejects(database.transaction(work), { message: 'of our own' })
+  t.strictSame(await backends(), before)
+  t.strictSame(
+    await database.query('select count(*)::int as open from pg_stat_activity where state = $1', [
+      'idle in transaction'
+    ]),
+    [{ open: 0 }]
+  )
+})
