@@ -7,6 +7,7 @@ import { batchBounds, type Parts } from './engine/parts.ts'
 import { PushStates } from './engine/pushStates.ts'
 import { QueueCache } from './engine/queueCache.ts'
 import { ReplicaStats } from './engine/replicaStats.ts'
+import { Activity } from './engine/activity.ts'
 import { Flights } from './engine/flights.ts'
 import type { Signals } from './engine/signals.ts'
 import { Turns } from './engine/turns.ts'
@@ -81,7 +82,7 @@ export class Broker {
       siblings,
       replicaStats: this.replicaStats,
       pushStates: new PushStates(siblings),
-      bounds: { ...batchBounds, flights: new Flights(flushConnections), isPoison },
+      bounds: { ...batchBounds, flights: new Flights(flushConnections), activity: new Activity(), isPoison },
       shares,
       turns,
       // One connection stays free for short work.

@@ -1,6 +1,7 @@
 /** Group commit, on the pure class: what it promises, whatever is flushed. */
 import { setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { Activity } from '../../src/core/engine/activity.ts'
 import { Batcher, type BatcherOptions } from '../../src/core/engine/batcher.ts'
 import { Flights } from '../../src/core/engine/flights.ts'
 import { callerNamed, shareOf, tester } from '../support/callers.ts'
@@ -30,6 +31,7 @@ function batcher(options: Partial<BatcherOptions<number, string>> = {}) {
     isUrgent: () => false,
     inFlightMax: 1,
     flights: null,
+    activity: new Activity(),
     isPoison: error => (error as Error).message === 'poison',
     ...options
   })
@@ -429,4 +431,53 @@ t.test('a lane whose callers were all turned away takes no flight', async t => {
   t.match(flushes[1], { lane: 'c' })
   flushes[1]!.answer()
   await last
+})
+
+t.test('while others call, the callers of a heavy flush rest after it, and nobody else does', async t => {
+  keepAlive(t)
+  const { under, flushes } = batcher({ inFlightMax: 2, isHeavy: item => item >= 100, flushCountMax: 1 })
+  const [heavy, other] = ['heavy', 'other'].map(callerNamed)
+  const calls = [100, 101, 102, 103].map(item => under.add(heavy!, 'a', item))
+  while (flushes.length < 2) await turn() // alone, it has two at once
+  calls.push(under.add(other!, 'b', 1))
+  await turn()
+  const startedMs = performance.now()
+  while (performance.now() - startedMs < 30) await turn()
+  for (const flush of flushes.slice(0, 3)) flush.answer()
+  await turn()
+  t.equal(flushes.length, 3, 'both callers have called, so the first one rests')
+  calls.push(under.add(other!, 'a', 104))
+  await turn()
+  t.match(flushes[3], { items: [102] }, 'a lane goes on for another caller, and callers take turns')
+  t.equal(flushes.length, 4, 'one at a time')
+  flushes[3]!.answer()
+  while (flushes.length < 5) await turn()
+  t.match(flushes[4], { items: [104] })
+  flushes[4]!.answer()
+  while (flushes.length < 6) await turn()
+  flushes[5]!.answer()
+  t.equal((await Promise.all(calls)).length, 6)
+})
+
+t.test('a heavy flush takes as long as it rests, and a light one needs no rest', async t => {
+  keepAlive(t)
+  const { under, flushes } = batcher({ isHeavy: item => item >= 100, flushCountMax: 1 })
+  const [heavy, other] = ['heavy', 'other'].map(callerNamed)
+  const restAfter = async (item: number) => {
+    const calls = [under.add(heavy!, 'a', item), under.add(heavy!, 'a', item), under.add(other!, 'b', 1)]
+    while (flushes.length < 2) await turn()
+    const startedMs = performance.now()
+    while (performance.now() - startedMs < 40) await turn()
+    for (const flush of flushes.splice(0)) flush.answer()
+    const endedMs = performance.now()
+    while (flushes.length < 1) await turn()
+    const restMs = performance.now() - endedMs
+    flushes.splice(0)[0]!.answer()
+    await Promise.all(calls)
+    return restMs
+  }
+  const restMs = await restAfter(100)
+  t.ok(restMs >= 39, `${restMs} ms`)
+  await under.drained()
+  t.ok((await restAfter(1)) < 39)
 })

@@ -3,7 +3,9 @@
  */
 import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
+import type { Activity } from './activity.ts'
 import type { Flights } from './flights.ts'
+import { Rests } from './rests.ts'
 import type { Share } from './share.ts'
 
 export interface BatcherOptions<Item, Answer> {
@@ -39,6 +41,13 @@ export interface BatcherOptions<Item, Answer> {
   flights: Flights | null
   /** Items whose flush a second one would only wait for. It then starts only beside a slow one. */
   isAlone?: (item: Item) => boolean
+  /** Who has called lately. Every batcher tells it. */
+  activity: Activity
+  /**
+   * Items whose flush keeps the database busy for long. While others call, no second flush starts
+   * beside it, and its callers rest after it for as long as it took.
+   */
+  isHeavy?: (item: Item) => boolean
   /** Whether an error is the fault of one item. The flush is then split to find that item. */
   isPoison: (error: unknown) => boolean
 }
@@ -46,7 +55,13 @@ export interface BatcherOptions<Item, Answer> {
 /** The bounds that several batchers share. */
 export type Bounds = Pick<
   BatcherOptions<unknown, unknown>,
-  'flushWeightMax' | 'flushCountMax' | 'waitingItemsMax' | 'waitingMsMax' | 'flights' | 'isPoison'
+  | 'flushWeightMax'
+  | 'flushCountMax'
+  | 'waitingItemsMax'
+  | 'waitingMsMax'
+  | 'flights'
+  | 'activity'
+  | 'isPoison'
 >
 
 interface Entry<Item, Answer> {
@@ -67,6 +82,8 @@ interface Lane<Item, Answer> {
   flushedMs: number
   /** The flush that began last holds items that go alone. */
   alone: boolean
+  /** It holds heavy items. */
+  heavy: boolean
   scheduled: boolean
   /** Begins a flush, while the lane waits for a flight of one of its callers. */
   start: ((caller: Caller) => void) | null
@@ -98,6 +115,7 @@ export class Batcher<Item, Answer> {
   readonly #options: BatcherOptions<Item, Answer>
   readonly #chargeMin: number
   readonly #lanes = new Map<string, Lane<Item, Answer>>()
+  readonly #rests: Rests
   readonly #refused = new Map<Caller, QueueError>()
   #waitingItems = 0
   #watch: NodeJS.Timeout | undefined
@@ -105,6 +123,10 @@ export class Batcher<Item, Answer> {
 
   constructor(options: BatcherOptions<Item, Answer>) {
     this.#options = options
+    this.#rests = new Rests(options.activity, name => {
+      const lane = this.#lanes.get(name)
+      if (lane !== undefined && lane.start === null) this.#schedule(name, lane)
+    })
     // Whole, so that what is given back leaves nothing.
     this.#chargeMin = Math.ceil(options.share.bound.total / options.waitingItemsMax)
   }
@@ -122,7 +144,7 @@ export class Batcher<Item, Answer> {
    * much waits, and with overloaded when the item has waited too long. Nothing was done then.
    */
   add(caller: Caller, lane: string, item: Item): Promise<Answer> {
-    const { weigh, count, isUrgent, share, waitingMsMax } = this.#options
+    const { weigh, count, isUrgent, share, waitingMsMax, activity } = this.#options
     const weight = weigh(item)
     const charge = Math.max(weight, this.#chargeMin)
     const urgent = isUrgent(item)
@@ -132,6 +154,7 @@ export class Batcher<Item, Answer> {
       return Promise.reject(refusal)
     }
     const sinceMs = performance.now()
+    activity.note(caller, sinceMs)
     const state = this.#laneOf(lane)
     let entries = state.waiting.get(caller)
     if (entries === undefined) {
@@ -167,6 +190,7 @@ export class Batcher<Item, Answer> {
         inFlight: 0,
         flushedMs: 0,
         alone: false,
+        heavy: false,
         scheduled: false,
         start: null
       }
@@ -177,6 +201,7 @@ export class Batcher<Item, Answer> {
 
   #schedule(name: string, lane: Lane<Item, Answer>): void {
     if (lane.scheduled || lane.waiting.size === 0 || lane.inFlight >= this.#inFlightMax(lane)) return
+    if (this.#rests.includeAll(name, lane.waiting.keys())) return
     lane.scheduled = true
     // When this turn's sockets have been read: requests that came together leave together.
     setImmediate(() => {
@@ -203,13 +228,18 @@ export class Batcher<Item, Answer> {
       return this.#tidy(name, lane)
     }
     lane.inFlight++
-    lane.flushedMs = performance.now()
+    const startedMs = performance.now()
+    lane.flushedMs = startedMs
     const taken = this.#take(lane)
-    const { isAlone } = this.#options
+    const { isAlone, isHeavy } = this.#options
     lane.alone = isAlone !== undefined && taken.some(({ item }) => isAlone(item))
+    const heavy = isHeavy !== undefined && taken.some(({ item }) => isHeavy(item))
+    lane.heavy = heavy
     this.#flush(name, taken).finally(() => {
       lane.inFlight--
       land()
+      const callers = new Set(heavy ? taken.map(entry => entry.caller) : [])
+      this.#rests.begin(name, callers, performance.now() - startedMs)
       this.#schedule(name, lane)
       this.#tidy(name, lane)
     })
@@ -224,7 +254,9 @@ export class Batcher<Item, Answer> {
 
   #inFlightMax(lane: Lane<Item, Answer>): number {
     if (lane.inFlight === 0) return 1
-    const { flushWeightMax, flushCountMax, inFlightMax } = this.#options
+    const { activity, flushWeightMax, flushCountMax, inFlightMax } = this.#options
+    const [caller] = lane.waiting.keys()
+    if (lane.heavy && activity.hasOthers(caller!)) return 1
     const enough =
       (!lane.alone && (lane.messages >= flushCountMax / 2 || lane.weight >= flushWeightMax / 2)) ||
       performance.now() > lane.flushedMs + slowFlushMs

@@ -66,7 +66,8 @@ export class Enqueueing {
       isUrgent: () => false,
       flushWeightMax: flushBytesMax,
       share: parts.shares.enqueueBytes,
-      inFlightMax: 2
+      inFlightMax: 2,
+      isHeavy: call => call.bytes >= largeBytes
     })
   }
 
