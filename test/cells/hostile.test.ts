@@ -29,8 +29,11 @@ const page = { matched: 1, total: 1, leftOut: 0, sums: { ready: 1 } }
 const good = (name: string): RequestListener => {
   const queue = { queue: name, createdAt: '2026-01-01T00:00:00.000Z', counts: { ready: 1 } }
   const lists = { queues: [queue], topics: [], schedules: [{ name }], keys: [], cursor: null }
-  return ({ url = '' }, response) => {
+  return ({ method, url = '' }, response) => {
     const [path = ''] = url.split('?')
+    if (method === 'GET' && path.endsWith('/run')) {
+      return response.writeHead(405).end(problem('methodNotAllowed'))
+    }
     if (path === '/metrics') return response.end('# TYPE holdfast_x gauge\nholdfast_x 1\n')
     if (path === '/console/live') {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
@@ -108,7 +111,8 @@ t.test('a schedule is found, and changed, whatever other cells are away', { buff
   const refusing = await replica(t, (_request, response) => {
     response.writeHead(503).end(problem('databaseUnavailable'))
   })
-  const { get, call } = await desk(t, [[hung], [fine], [refusing]])
+  const another = await replica(t, good('x'))
+  const { get, call } = await desk(t, [[another], [fine], [refusing], [hung]])
   t.match(await get('/schedules/b-x'), { status: 200 })
   t.match(await call('POST', '/schedules/b-x/run', {}), { status: 200 })
   t.match(await call('PUT', '/schedules/b-x', { queue: 'b-x' }), { status: 200 })

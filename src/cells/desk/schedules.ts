@@ -39,7 +39,10 @@ export async function putSchedule(calls: CellCalls, request: FastifyRequest): Pr
 async function lookUp(calls: CellCalls, request: FastifyRequest, cells: string[]): Promise<CellAnswer> {
   const found = new AbortController()
   const signal = AbortSignal.any([found.signal, request.gone])
-  const get = { ...requestOf(request), method: 'GET', body: undefined, signal }
+  const { schedule } = request.params as { schedule: string }
+  // The call itself may be about its run.
+  const path = request.method === 'GET' ? request.url : `/schedules/${encodeURIComponent(schedule)}`
+  const get = { ...requestOf(request), method: 'GET', path, body: undefined, signal }
   const asked = cells.map(cell => calls.call(cell, get))
   const having = asked.map(async each => {
     const answer = await each
