@@ -6,6 +6,7 @@ import { explainListening, explainOpenAccess, type Config } from './config.ts'
 import { apiKeysOf } from './databaseTasks.ts'
 import { ApiKeyRing } from './core/apiKey.ts'
 import { Broker } from './core/broker.ts'
+import { Activity } from './core/engine/activity.ts'
 import { startGossip } from './core/engine/gossip.ts'
 import { Interest } from './core/engine/interest.ts'
 import { joinReports, openShares, reportShares, type Shares } from './core/engine/shares.ts'
@@ -101,7 +102,7 @@ export async function startService(config: Config, say: Say, siblings = noSiblin
     const keys = await openApiKeys(base, database)
     const shares = openShares(config)
     const signals = startSignals(base, database, listenTarget, shares)
-    const stopGossip = startGossip(siblings, Object.values(shares), keys.ring, signals.interest)
+    const stopGossip = startGossip(siblings, Object.values(shares), keys.ring, signals)
     closers.push(async () => stopGossip())
     const signingSecrets = await readSigningSecrets(config)
     const core = openCore(base, database, signals, shares, signingSecrets)
@@ -179,6 +180,7 @@ function startSignals(base: Base, database: Database, listenTarget: Target, shar
   const wakeups = new Wakeups(shares.waitingCalls)
   const interest = new Interest(siblings, wakeups)
   if (!siblings.alone) wakeups.observer = interest
+  const activity = new Activity()
   const scanHints = new ScanHints()
   const sweeps = watchSweeps(report('sweeper'))
   const hear = (queueId: string, count: number, position: number) => {
@@ -203,7 +205,10 @@ function startSignals(base: Base, database: Database, listenTarget: Target, shar
   siblings.hear('free', (_from, queueId, count) => wakeups.free(queueId, count))
   const listener = startListener(listenTarget, {
     replica: siblings.replica,
-    onReady: hear,
+    onReady(queueId, count, position) {
+      activity.noteElsewhere()
+      hear(queueId, count, position)
+    },
     onFree: (queueId, count) => wakeups.free(queueId, count),
     onDue: signals.onDue,
     onGap: () => {
@@ -226,7 +231,7 @@ function startSignals(base: Base, database: Database, listenTarget: Target, shar
     onError: sweeps.onError
   })
   stopLater(base, sweeper)
-  return { wakeups, scanHints, interest, ...signals, sweeps, listening: () => listener.connected }
+  return { activity, wakeups, scanHints, interest, ...signals, sweeps, listening: () => listener.connected }
 }
 
 type Core = ReturnType<typeof openCore>
@@ -235,7 +240,7 @@ type Core = ReturnType<typeof openCore>
 function openCore(
   { config, siblings, tracing }: Base,
   database: Database,
-  { scanHints, wakeups, onReady, onFree, onDue }: SignalParts,
+  { activity, scanHints, wakeups, onReady, onFree, onDue }: SignalParts,
   shares: Shares,
   signingSecrets: Buffer[]
 ) {
@@ -247,6 +252,7 @@ function openCore(
     {
       ...config,
       signingSecrets,
+      activity,
       shares,
       siblings,
       flushConnections: usualConnectionsOf(connectionsOf(config)),

@@ -7,7 +7,7 @@ import { batchBounds, type Parts } from './engine/parts.ts'
 import { PushStates } from './engine/pushStates.ts'
 import { QueueCache } from './engine/queueCache.ts'
 import { ReplicaStats } from './engine/replicaStats.ts'
-import { Activity } from './engine/activity.ts'
+import type { Activity } from './engine/activity.ts'
 import { Flights } from './engine/flights.ts'
 import type { Signals } from './engine/signals.ts'
 import { Turns } from './engine/turns.ts'
@@ -40,6 +40,8 @@ export interface BrokerOptions extends EnqueueingOptions, Pick<Parts, 'shares' |
   isPoison: Bounds['isPoison']
   /** The secrets of the service, from which those of pushes are made. */
   signingSecrets?: Buffer[]
+  /** Who has called lately. */
+  activity: Activity
   /** Connections to the database: for flushes, and for work that is let in last. */
   flushConnections: number
   lastConnections: number
@@ -72,7 +74,7 @@ export class Broker {
   readonly groups: Groups
 
   constructor(store: Store, wakeups: Wakeups, signals: Signals, options: BrokerOptions) {
-    const { shares, siblings, flushConnections, lastConnections, isPoison } = options
+    const { activity, shares, siblings, flushConnections, lastConnections, isPoison } = options
     const turns = (this.#turns = new Turns(lastConnections, shares.turns))
     const parts: Parts = {
       store,
@@ -82,7 +84,7 @@ export class Broker {
       siblings,
       replicaStats: this.replicaStats,
       pushStates: new PushStates(siblings),
-      bounds: { ...batchBounds, flights: new Flights(flushConnections), activity: new Activity(), isPoison },
+      bounds: { ...batchBounds, flights: new Flights(flushConnections), activity, isPoison },
       shares,
       turns,
       // One connection stays free for short work.

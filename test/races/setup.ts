@@ -5,6 +5,7 @@
 import { answerBytesMax } from '../../src/core/limits.ts'
 import pg from 'pg'
 import t, { type Test } from 'tap'
+import { Activity } from '../../src/core/engine/activity.ts'
 import { Broker, type BrokerOptions } from '../../src/core/broker.ts'
 import type { Signals } from '../../src/core/engine/signals.ts'
 import { Wakeups } from '../../src/core/engine/wakeups.ts'
@@ -278,6 +279,7 @@ export function brokerOn(
   }: BrokerSetup = {}
 ): Broker {
   return new Broker(openStore(database, scanHints, verbs), wakeups, signals, {
+    activity: new Activity(),
     createQueues: false,
     autoQueuesMax: Infinity,
     siblings: noSiblings,

@@ -3,24 +3,32 @@ import { theService, type Caller } from '../caller.ts'
 
 /** A caller counts for so long after its call. */
 const recentMs = 250
+/** Whoever calls another replica. Nobody knows whether that is a caller of this one. */
+const elsewhere = 'another replica'
 
 /** Remembers the two callers that called last, which is all it takes to know whether a caller is alone. */
 export class Activity {
-  #last: Caller = theService
+  /** The ids of callers. */
+  #last = theService.id
   #lastMs = -Infinity
   #beforeMs = -Infinity
 
-  note(caller: Caller, nowMs: number): void {
-    if (caller !== this.#last) {
-      this.#last = caller
+  note(callerId: string, nowMs = performance.now()): void {
+    if (callerId !== this.#last) {
+      this.#last = callerId
       this.#beforeMs = this.#lastMs
     }
     this.#lastMs = nowMs
   }
 
+  /** Another replica has stored messages. */
+  noteElsewhere(): void {
+    this.note(elsewhere)
+  }
+
   /** Whether another caller has called just now. */
-  hasOthers(caller: Caller): boolean {
-    const otherMs = caller === this.#last ? this.#beforeMs : this.#lastMs
+  hasOthers({ id }: Caller): boolean {
+    const otherMs = id === this.#last ? this.#beforeMs : this.#lastMs
     return performance.now() - otherMs < recentMs
   }
 }

@@ -154,7 +154,7 @@ export class Batcher<Item, Answer> {
       return Promise.reject(refusal)
     }
     const sinceMs = performance.now()
-    activity.note(caller, sinceMs)
+    activity.note(caller.id, sinceMs)
     const state = this.#laneOf(lane)
     let entries = state.waiting.get(caller)
     if (entries === undefined) {

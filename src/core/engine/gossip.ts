@@ -1,5 +1,6 @@
 /** Tells the other processes of a replica what callers hold here, and what keys have used of rates. */
 import type { ApiKeyRing } from '../apiKey.ts'
+import type { Activity } from './activity.ts'
 import type { Interest } from './interest.ts'
 import type { Share } from './share.ts'
 import type { Siblings } from './siblings.ts'
@@ -13,12 +14,15 @@ export function startGossip(
   siblings: Siblings,
   shares: Share[],
   ring: ApiKeyRing | null,
-  interest: Interest
+  { interest, activity }: { interest: Interest; activity: Activity }
 ): () => void {
   if (siblings.alone) return () => {}
   const byName = new Map(shares.map(share => [share.bound.name, share.holdings]))
   for (const holdings of byName.values()) holdings.tellAll()
-  siblings.hear('held', (from, bound, callers) => byName.get(bound)?.hear(from, callers))
+  siblings.hear('held', (from, bound, callers) => {
+    byName.get(bound)?.hear(from, callers)
+    for (const [id] of callers) activity.note(id)
+  })
   siblings.hear('taken', (_from, keyId, requests, messages) => {
     const key = ring?.find(keyId)
     key?.requests.takenElsewhere(requests)
