@@ -152,6 +152,16 @@ export const attemptJson = (queue: string) => sql`
     'reason', h.reason
   )`
 
+/** The last attempt of message `m` that ended badly. No row: there is none. */
+export const lastFailureOf = (columns: string) => sql`
+  select ${columns}
+  from holdfast.history h
+  where h.queue_id = $1
+    and h.message_id = m.id
+    and ${isFailure}
+  order by h.fence desc
+  limit 1`
+
 /**
  * Joins `f.last_failure`: the last attempt of message `m` that ended badly. A message with at most
  * `fence` leases cannot have one, so its history is not read.

@@ -238,8 +238,10 @@ export class Batcher<Item, Answer> {
     this.#flush(name, taken).finally(() => {
       lane.inFlight--
       land()
-      const callers = new Set(heavy ? taken.map(entry => entry.caller) : [])
-      this.#rests.begin(name, callers, performance.now() - startedMs)
+      if (heavy) {
+        const callers = new Set(taken.map(entry => entry.caller))
+        this.#rests.begin(name, callers, performance.now() - startedMs)
+      }
       this.#schedule(name, lane)
       this.#tidy(name, lane)
     })

@@ -2,7 +2,7 @@
 import { failureReasonCharsMax } from '../../core/limits.ts'
 import { idMax, type Digits, type FailingState } from '../../core/message.ts'
 import type { FailedMessage } from '../../core/ports.ts'
-import { isFailure, openState } from '../fragments.ts'
+import { lastFailureOf, openState } from '../fragments.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { chunk, search } from './search.ts'
 
@@ -24,13 +24,7 @@ export const failedStatement: Statement<FailedMessage> = {
       left(coalesce(f.reason, m.origin->>'reason'), ${failureReasonCharsMax}) as reason
     from holdfast.messages m
     left join lateral (
-      select h.ended_at, h.reason
-      from holdfast.history h
-      where h.queue_id = $1
-        and h.message_id = m.id
-        and ${isFailure}
-      order by h.fence desc
-      limit 1
+      ${lastFailureOf('h.ended_at, h.reason')}
     ) f on true
     where m.queue_id = $1
       and m.id = any($2::bigint[])

@@ -1,7 +1,7 @@
 /** Searching the messages of a queue by id: for browsing, and for every bulk action. */
 import { freeStates, type State } from '../../core/counters.ts'
 import type { Digits, Filter } from '../../core/message.ts'
-import { isFailure, openState } from '../fragments.ts'
+import { lastFailureOf, openState } from '../fragments.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 /** Messages that one statement examines, at most. */
@@ -56,13 +56,7 @@ const searchOf = (name: string, rows: string, isNamed = false): Statement<Search
             and ($7::text is null or exists (
               select
               from (
-                select h.reason
-                from holdfast.history h
-                where h.queue_id = $1
-                  and h.message_id = m.id
-                  and ${isFailure}
-                order by h.fence desc
-                limit 1
+                ${lastFailureOf('h.reason')}
               ) h
               where ${contains('h.reason', '$7')}
             ))
