@@ -1,10 +1,10 @@
 /** Push, when a replica is killed or an endpoint hangs. */
 import t from 'tap'
-import { pollPause } from '../support/pollPause.ts'
-import { endpoint } from '../support/endpoint.ts'
-import { freshDatabase, freshServer } from '../support/postgres.ts'
-import { serviceProcess, type Client } from '../support/service.ts'
-import { connect } from './setup.ts'
+import { pollPause } from '../../support/pollPause.ts'
+import { endpoint } from '../../support/endpoint.ts'
+import { freshDatabase, freshServer } from '../../support/postgres.ts'
+import { serviceProcess, type Client } from '../../support/service.ts'
+import { connect } from '../../faults/setup.ts'
 
 const push = { HOLDFAST_PUSH_PRIVATE: 'on' }
 const put = (holdfast: Client, queue: string, change: object) =>
@@ -129,7 +129,7 @@ interface Hook {
 const long = process.env.HOLDFAST_TEST_SECONDS !== undefined
 const queuesMax = long ? 1000 : 150
 const roundsMax = long ? 6 : 3
-/** Other tests run beside the short form, and slow single rounds. */
+/** What else the machine does slows single rounds. */
 const slackMs = long ? 0 : 50
 
 t.test(`${queuesMax} queues, and the endpoint of one hangs: others are not slower`, async t => {
