@@ -362,7 +362,9 @@ async function startServer(
     await server.close()
     await core.broker.drained()
   })
-  return await server.listen({ host: config.host, port: config.port }).catch(error => {
+  // The system bounds the connections that wait to be taken, by net.core.somaxconn on Linux.
+  const { host, port, connectionsMax: backlog } = config
+  return await server.listen({ host, port, backlog }).catch(error => {
     throw explainListening(error, config)
   })
 }

@@ -20,7 +20,8 @@ export async function startDesk(
     log.warn({ err: error }, 'The placement file cannot be read. The desk goes on with what it knows.')
   })
   const app = buildDesk({ placement, log, ...bounds })
-  const url = await app.listen({ host, port })
+  // The system bounds the connections that wait to be taken.
+  const url = await app.listen({ host, port, backlog: bounds.connectionsMax })
   say(`The desk serves on ${url}.`)
   return { url, stop: () => app.close() }
 }

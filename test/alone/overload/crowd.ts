@@ -68,6 +68,8 @@ class Connection {
   readonly open: Promise<unknown>
   #text = ''
   #answered: ((answer: Answer | null) => void) | null = null
+  /** How the connection broke, for who looks for the cause. */
+  #end = ''
 
   constructor(port: number) {
     this.#socket = net.connect({ port, host: '127.0.0.1', noDelay: true })
@@ -75,7 +77,8 @@ class Connection {
     this.#socket
       .setEncoding('latin1')
       .on('data', (text: string) => this.#read(text))
-      .on('error', () => {})
+      .on('end', () => (this.#end ||= 'ended by the service'))
+      .on('error', error => (this.#end ||= error.message))
       .on('close', () => this.#answer(null))
   }
 
@@ -89,6 +92,12 @@ class Connection {
       if (this.#socket.destroyed) return this.#answer(null)
       this.#socket.write(request, 'latin1')
     })
+  }
+
+  /** What the connection did before it broke. */
+  get story(): string {
+    const { bytesRead, bytesWritten } = this.#socket
+    return `${this.#end}, ${bytesWritten} bytes sent, ${bytesRead} received, ${this.#text.slice(0, 200)}`
   }
 
   reset(): void {
@@ -150,7 +159,7 @@ async function rush({
     const sentMs = performance.now()
     const answer = await connection.ask(request)
     if (answer === null) {
-      result.odd.push(`${what}: the connection broke`)
+      result.odd.push(`${what}: the connection broke: ${connection.story}`)
       return null
     }
     const good = answer.status < 300
