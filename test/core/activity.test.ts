@@ -31,3 +31,13 @@ t.test('messages that another replica stores are another caller', async t => {
   activity.note('a')
   t.ok(activity.hasOthers(a!))
 })
+
+t.test('small flushes are slow when several have taken more than 10 ms, not after a single one', async t => {
+  const activity = new Activity()
+  activity.noteFlush(30)
+  t.notOk(activity.isSlow)
+  for (let flush = 0; flush < 8; flush++) activity.noteFlush(30)
+  t.ok(activity.isSlow)
+  for (let flush = 0; flush < 20; flush++) activity.noteFlush(2)
+  t.notOk(activity.isSlow)
+})

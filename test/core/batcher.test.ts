@@ -459,9 +459,10 @@ t.test('while others call, the callers of a heavy flush rest after it, and nobod
   t.equal((await Promise.all(calls)).length, 6)
 })
 
-t.test('a heavy flush takes as long as it rests, and a light one needs no rest', async t => {
-  keepAlive(t)
-  const { under, flushes } = batcher({ isHeavy: item => item >= 100, flushCountMax: 1 })
+/** A batcher with heavy items, and how long a caller rests after a flush of 40 ms with such an item. */
+function resting() {
+  const activity = new Activity()
+  const { under, flushes } = batcher({ activity, isHeavy: item => item >= 100, flushCountMax: 1 })
   const [heavy, other] = ['heavy', 'other'].map(callerNamed)
   const restAfter = async (item: number) => {
     const calls = [under.add(heavy!, 'a', item), under.add(heavy!, 'a', item), under.add(other!, 'b', 1)]
@@ -474,10 +475,24 @@ t.test('a heavy flush takes as long as it rests, and a light one needs no rest',
     const restMs = performance.now() - endedMs
     flushes.splice(0)[0]!.answer()
     await Promise.all(calls)
+    await under.drained()
     return restMs
   }
+  return { activity, restAfter }
+}
+
+t.test('a heavy flush is followed by a rest as long as it took, and a light one by none', async t => {
+  keepAlive(t)
+  const { restAfter } = resting()
   const restMs = await restAfter(100)
   t.ok(restMs >= 39, `${restMs} ms`)
-  await under.drained()
   t.ok((await restAfter(1)) < 39)
+})
+
+t.test('while small flushes are slow, the rest is three times as long', async t => {
+  keepAlive(t)
+  const { activity, restAfter } = resting()
+  for (let flush = 0; flush < 20; flush++) activity.noteFlush(40)
+  const restMs = await restAfter(100)
+  t.ok(restMs >= 119, `${restMs} ms`)
 })

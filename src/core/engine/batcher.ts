@@ -231,17 +231,16 @@ export class Batcher<Item, Answer> {
     const startedMs = performance.now()
     lane.flushedMs = startedMs
     const taken = this.#take(lane)
-    const { isAlone, isHeavy } = this.#options
+    const { isAlone, isHeavy, activity } = this.#options
     lane.alone = isAlone !== undefined && taken.some(({ item }) => isAlone(item))
     const heavy = isHeavy !== undefined && taken.some(({ item }) => isHeavy(item))
     lane.heavy = heavy
     this.#flush(name, taken).finally(() => {
       lane.inFlight--
       land()
-      if (heavy) {
-        const callers = new Set(taken.map(entry => entry.caller))
-        this.#rests.begin(name, callers, performance.now() - startedMs)
-      }
+      const tookMs = performance.now() - startedMs
+      if (heavy) this.#rests.begin(name, new Set(taken.map(entry => entry.caller)), tookMs)
+      else activity.noteFlush(tookMs)
       this.#schedule(name, lane)
       this.#tidy(name, lane)
     })

@@ -1,11 +1,14 @@
 /**
  * Rests of callers between flushes that keep the database busy for long. Commits of other callers wait
- * for the disk meanwhile, so each such flush is followed by a pause of the same length.
+ * for the disk meanwhile, so each such flush is followed by a pause of the same length. While the
+ * flushes of others are slow, the pause is longer.
  */
 import type { Caller } from '../caller.ts'
 import type { Activity } from './activity.ts'
 
-const restMsMax = 500
+const restMsMax = 1500
+/** A rest is this many times longer while small flushes are slow. */
+const slowFactor = 3
 
 export class Rests {
   readonly #activity: Activity
@@ -21,9 +24,10 @@ export class Rests {
 
   /** A flush of these callers has taken so long. Each of them rests if others call. */
   begin(lane: string, callers: Set<Caller>, tookMs: number): void {
+    const restMs = Math.min(tookMs * (this.#activity.isSlow ? slowFactor : 1), restMsMax)
     for (const caller of callers) {
       clearTimeout(this.#resting.get(lane)?.get(caller))
-      if (this.#activity.hasOthers(caller)) this.#begin(lane, caller, Math.min(tookMs, restMsMax))
+      if (this.#activity.hasOthers(caller)) this.#begin(lane, caller, restMs)
       else this.#end(lane, caller)
     }
   }
