@@ -160,7 +160,9 @@ const mutations = [
   'release',
   'extend',
   'sweep_leases',
-  'expose_due'
+  'sweep_other_leases',
+  'expose_due',
+  'expose_others'
 ].map(name => `\0${name}\0`)
 
 /** Loses a commit, or a statement that commits by itself, on its way to PostgreSQL. */

@@ -1,6 +1,8 @@
 /** The sweeper against acks, extended leases, other sweepers and those who count. */
 import t from 'tap'
+import { sweepOtherLeases } from '../../src/store/upkeep/sweepLeases.ts'
 import { startSweeper } from '../../src/store/upkeep/sweeper.ts'
+import { exposeOthers } from '../../src/store/upkeep/sweeps.ts'
 import {
   ack,
   blocker,
@@ -148,6 +150,83 @@ t.test('delayed messages come due beside any number of ending leases', async t =
   }
   t.comment(`swept up ${Math.round((left / (performance.now() - beganMs)) * 1000)} a second`)
 })
+
+/** What ends at one instant, a second ago: delayed messages, or leases of one message each. */
+const endings = {
+  delay: {
+    ofOthers: exposeOthers,
+    put: (queueId: string, count: number) =>
+      poolA.query(
+        `
+        insert into holdfast.messages (id, position, enqueued_at, visible_at, queue_id, rank)
+        select n, n, now(), date_trunc('second', now()) - interval '1 s', $1, 0
+        from (select nextval('holdfast.positions') as n from generate_series(1, $2::int)) s`,
+        [queueId, count]
+      ),
+    column: 'visible_at'
+  },
+  lease: {
+    ofOthers: sweepOtherLeases,
+    put: (queueId: string, count: number) =>
+      poolA.query(
+        `
+        with leased as (
+          insert into holdfast.messages
+            (id, position, enqueued_at, leased_until, lease_id, fence, attempt, queue_id, rank)
+          select n, n, now(), date_trunc('second', now()) - interval '1 s', n, 1, 1, $1, 0
+          from (select nextval('holdfast.positions') as n from generate_series(1, $2::int)) s
+          returning *
+        )
+        insert into holdfast.leases (id, ends_at, leased_at, queue_id, message_ids, fences, workers, holders)
+        select lease_id, leased_until, now(), queue_id, array[id], array[fence], '{w}', '{1}'
+        from leased`,
+        [queueId, count]
+      ),
+    column: 'leased_until'
+  }
+}
+
+for (const [ending, { ofOthers, put, column }] of Object.entries(endings)) {
+  const left = `select count(${column})::int as left from holdfast.messages where queue_id = $1`
+  const leftOf = async (queueId: string) => (await poolA.query(left, [queueId]))[0]!.left as number
+
+  t.test(`where all have a ${ending} that ends, each queue has turns but the largest`, async t => {
+    const ids = await Promise.all([queue(), queue(), queue(), queue()])
+    const [largest, second, third, few] = ids.map(({ id }) => id)
+    await put(largest!, 3000)
+    await put(second!, 3000)
+    await put(third!, 3000)
+    await put(few!, 20)
+    await poolA.query(ofOthers, ['-infinity', false, largest])
+    t.equal(await leftOf(few!), 0, 'the queue with few has no more')
+    t.equal(await leftOf(largest!), 3000)
+    const [ofSecond, ofThird] = [3000 - (await leftOf(second!)), 3000 - (await leftOf(third!))]
+    t.ok(ofSecond > 100 && Math.abs(ofSecond - ofThird) <= 1, `${ofSecond} and ${ofThird}`)
+    await sweep(poolA)
+    for (const { id } of ids) t.equal(await leftOf(id), 0)
+  })
+
+  t.test(`a ${ending} does not wait for 100,000 of another queue that end with it`, async t => {
+    const [{ id: many }, { id: one }] = [await queue(), await queue()]
+    await put(many, 100_000)
+    await put(one, 1)
+    const leftBeside = await new Promise<number>((resolve, reject) => {
+      const sweeper = startSweeper(poolB, {
+        onReady: queueId => {
+          if (queueId === one) leftOf(many).then(resolve, reject)
+        },
+        onFree: () => {},
+        onCounted: () => {},
+        waitingFor: () => [],
+        onSwept: () => {},
+        onError: reject
+      })
+      t.teardown(() => sweeper.stop())
+    })
+    t.ok(leftBeside > 50_000, `${leftBeside} of 100,000 were left`)
+    while ((await leftOf(many)) > 0) await pollPause()
+  })
+}
 
 t.test('the fold and those who count see each row of the ledger once', async t => {
   const { id, name } = await queue()

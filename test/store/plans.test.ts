@@ -23,7 +23,9 @@ import * as queueReports from '../../src/store/verbs/queueReports.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
 import * as series from '../../src/store/verbs/series.ts'
 import { plainMode } from '../../src/core/rows.ts'
+import { sweepOtherLeases } from '../../src/store/upkeep/sweepLeases.ts'
 import { startSweeper, sweepKinds } from '../../src/store/upkeep/sweeper.ts'
+import { exposeOthers } from '../../src/store/upkeep/sweeps.ts'
 import { bareMessage } from '../support/bareMessage.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { explaining, type Run } from './explaining.ts'
@@ -456,6 +458,11 @@ async function sweepOften(database: Database, session: Session, queueId: string)
       )
     }
   }
+  for (let time = 0; time < times; time++) {
+    await prepare()
+    for (const others of [exposeOthers, sweepOtherLeases])
+      await session.query(others, ['-infinity', false, '0'])
+  }
   await prepare()
   await new Promise<void>((resolve, reject) => {
     let rounds = 0
@@ -528,7 +535,9 @@ t.test(
     const fresh = await pagesOf(0)
     const aged = await pagesOf(5000)
     t.ok(
-      ['sweep_leases', 'expose_due', 'expire'].every(name => aged.has(name)),
+      ['sweep_leases', 'expose_due', 'expire', sweepOtherLeases.name, exposeOthers.name].every(name =>
+        aged.has(name)
+      ),
       'the sweeper was seen'
     )
     for (const [name, { pages, scans }] of aged) {

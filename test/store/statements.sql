@@ -3885,12 +3885,150 @@ with due as materialized (
   group by queue_id
 )
 select
-  due.n as taken,
+  (select count(*) from due) as taken,
+  statement_timestamp()::text as began_at,
   due.late_ms,
   ready.*
 from (
   select
-    count(*) as n,
+    extract(epoch from statement_timestamp() - min(visible_at)) * 1000 as late_ms
+  from due
+) due
+left join (
+  select
+    queue_id,
+    count(position) as ready,
+    min(position) as position
+  from exposed
+  group by queue_id
+  union all
+  select
+    k.queue_id,
+    (f.freed->>'count')::bigint as ready,
+    (f.freed->>'position')::bigint as position
+  from (
+    select
+      queue_id,
+      array_agg(line) as lines,
+      array_agg(place) as places,
+      array_agg(position) as turns,
+      array_agg(turn_rank is not null) as in_turns,
+      array_agg(stood) as stood,
+      array_agg(was_counted) as was_counted
+    from exposed
+    where stood
+      or was_counted
+    group by queue_id
+    order by queue_id
+  ) k
+  cross join lateral holdfast.settled_messages(
+    k.queue_id,
+    k.lines,
+    k.places,
+    k.turns,
+    k.in_turns,
+    k.stood,
+    k.was_counted
+  ) as f (freed)
+) ready on true;
+
+-- expose_others
+-- $1 what fell due up to this time has been swept before
+-- $2 whether others may be making lines
+-- $3 the queue that has the most, or 0
+with others as materialized (
+  select queue_id, visible_at as due_at, ctid as place
+  from holdfast.messages
+  where visible_at <= statement_timestamp()
+    and visible_at > $1
+    and queue_id <> $3::integer
+  order by visible_at
+  limit 100000
+), turns as materialized (
+  select
+    place,
+    row_number() over (partition by queue_id order by due_at) as turn
+  from others
+  order by turn, due_at
+  limit 1000
+), due as materialized (
+  select due.*
+  from turns
+  cross join lateral (
+    select m.id, m.visible_at, m.ctid as place
+    from holdfast.messages m
+    where m.ctid = turns.place
+      and m.visible_at <= statement_timestamp()
+      and (
+        m.line is null
+        or exists (
+          select
+          from holdfast.lines l
+          where l.queue_id = m.queue_id
+            and l.line = m.line
+          for update skip locked
+        )
+        or not exists (
+          select
+          from holdfast.lines l
+          where l.queue_id = m.queue_id
+            and l.line = m.line
+        )
+        and case
+          when $2::boolean then holdfast.may_open_line(m.queue_id, m.line)
+          else true
+        end
+      )
+    limit 1
+    for no key update skip locked
+  ) due
+), places as materialized (
+  select
+    array_agg(place) as places,
+    array_agg(id order by id) as ids,
+    array_agg(position order by id) as positions
+  from (
+    select *, nextval('holdfast.positions') as position
+    from (select * from due order by visible_at, id) d
+  ) d
+), exposed as (
+  update holdfast.messages m
+  set
+    visible_at = null,
+    position = case
+      when m.position is not null then places.positions[width_bucket(m.id, places.ids)]
+    end,
+    place = case
+      when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
+      else m.place
+    end,
+    ready_at = m.visible_at
+  from places
+  where m.ctid = any((select places from places)::tid[])
+  returning
+    m.queue_id,
+    m.line,
+    m.place,
+    m.position,
+    m.turn_rank,
+    (m.counted is true and m.leased_until is not null) as was_counted,
+    m.turn_rank is not null as stood
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed)
+  select
+    queue_id,
+    count(*),
+    -count(*)
+  from exposed
+  group by queue_id
+)
+select
+  (select count(*) from turns) as taken,
+  statement_timestamp()::text as began_at,
+  due.late_ms,
+  ready.*
+from (
+  select
     extract(epoch from statement_timestamp() - min(visible_at)) * 1000 as late_ms
   from due
 ) due
@@ -9698,7 +9836,7 @@ with seen as materialized (
     window in_turn as (order by ends_at, id)
   ) s
   where n = 1
-    or messages <= 12000
+    or messages <= 4000
 ), open as materialized (
   select
     due.id as lease_id,
@@ -9881,8 +10019,295 @@ with seen as materialized (
 select
   case
     when due.n < (select count(*) from seen) then 500
-    else due.n
+    else (select count(*) from seen)
   end as taken,
+  statement_timestamp()::text as began_at,
+  due.late_ms,
+  l.*
+from (
+  select
+    count(*) as n,
+    extract(epoch from statement_timestamp() - min(ends_at)) * 1000 as late_ms
+  from due
+) due
+left join (
+  select
+    queue_id,
+    count(*) filter (where not died) as ready,
+    min(position) filter (where not died) as position,
+    null::bigint as freed
+  from lapsed
+  where not stood
+  group by queue_id
+  union all
+  select *, null
+  from (
+    select
+      k.queue_id,
+      (f.freed->>'count')::bigint as ready,
+      (f.freed->>'position')::bigint as position
+    from (
+      select
+        queue_id,
+        array_agg(line) as lines,
+        array_agg(place) as places,
+        array_agg(position) as turns,
+        array_agg(turn_rank is not null) as in_turns,
+        array_agg(stood) as stood,
+        array_agg(was_counted) as was_counted
+      from lapsed
+      where stood
+        or was_counted
+      group by queue_id
+      order by queue_id
+    ) k
+    cross join lateral holdfast.settled_messages(
+      k.queue_id,
+      k.lines,
+      k.places,
+      k.turns,
+      k.in_turns,
+      k.stood,
+      k.was_counted
+    ) as f (freed)
+  ) f
+  union all
+  select target_id, ready, lowest, null
+  from buried
+  where lowest is not null
+  union all
+  select *
+  from (select queue_id, null::bigint, null::bigint, count(*) from lapsed group by queue_id) e
+  where (select max_leased from holdfast.queues where id = e.queue_id) is not null
+) l on true;
+
+-- sweep_other_leases
+-- $1 what fell due up to this time has been swept before
+-- $2 whether others may be making lines
+-- $3 the queue that has the most, or 0
+with others as materialized (
+  select queue_id, ends_at as due_at, ctid as place
+  from holdfast.leases
+  where ends_at <= statement_timestamp()
+    and ends_at > $1
+    and queue_id <> $3::integer
+  order by ends_at
+  limit 100000
+), turns as materialized (
+  select
+    place,
+    row_number() over (partition by queue_id order by due_at) as turn
+  from others
+  order by turn, due_at
+  limit 500
+), seen as materialized (
+  select l.*, turns.turn
+  from turns
+  cross join lateral (
+    select *
+    from holdfast.leases
+    where ctid = turns.place
+      and ends_at <= statement_timestamp()
+    limit 1
+    for update skip locked
+  ) l
+), due as materialized (
+  select *
+  from (
+    select
+      seen.*,
+      sum(cardinality(message_ids)) over in_turn as messages,
+      row_number() over in_turn as n
+    from seen
+    window in_turn as (order by turn, ends_at, id)
+  ) s
+  where n = 1
+    or messages <= 4000
+), open as materialized (
+  select
+    due.id as lease_id,
+    due.leased_at,
+    due.workers[t.holder] as worker,
+    due.queue_id,
+    t.id,
+    t.fence,
+    m.attempt,
+    m.leased_until,
+    m.line
+  from due
+  cross join unnest(due.message_ids, due.fences, due.holders) as t (id, fence, holder)
+  cross join lateral (
+    select attempt, leased_until, line
+    from holdfast.messages
+    where queue_id = due.queue_id
+      and id = t.id
+      and fence = t.fence
+      and leased_until is not null
+    limit 1
+  ) m
+), locked as materialized (
+  select open.id, open.leased_until, m.place
+  from open
+  cross join lateral (
+    select ctid as place
+    from holdfast.messages
+    where queue_id = open.queue_id
+      and id = open.id
+      and leased_until <= statement_timestamp()
+    limit 1
+    for no key update skip locked
+  ) m
+  where (
+    open.line is null
+    or exists (
+      select
+      from holdfast.lines l
+      where l.queue_id = open.queue_id
+        and l.line = open.line
+      for update skip locked
+    )
+    or not exists (
+      select
+      from holdfast.lines l
+      where l.queue_id = open.queue_id
+        and l.line = open.line
+    )
+    and case
+      when $2::boolean then holdfast.may_open_line(open.queue_id, open.line)
+      else true
+    end
+  )
+), places as materialized (
+  select
+    array_agg(place) as places,
+    array_agg(id order by id) as ids,
+    array_agg(position order by id) as positions
+  from (
+    select *, nextval('holdfast.positions') as position
+    from (select * from locked order by leased_until, id) l
+  ) l
+), lapsed as (
+  update holdfast.messages m
+  set
+    leased_until = null,
+    lease_id = null,
+    rank = case
+      when m.line is null then m.rank | 1
+      when m.turn_rank is not null
+        or (
+          select q.fairness = 'group'
+          from holdfast.queues q
+          where q.id = m.queue_id
+        )
+      then m.rank
+      else m.rank | 1
+    end,
+    turn_rank = m.turn_rank | 1,
+    position = case
+      when m.line is null then places.positions[width_bucket(m.id, places.ids)]
+    end,
+    place = case
+      when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
+      else m.place
+    end,
+    ready_at = m.leased_until,
+    dead_at = case
+      when m.attempt >= coalesce(
+        m.max_attempts,
+        (select max_attempts from holdfast.queues where id = m.queue_id)
+      ) then statement_timestamp()
+    end
+  from places
+  where m.ctid = any((select places from places)::tid[])
+  returning
+    m.id,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.position,
+    m.turn_rank,
+    m.counted is true as was_counted,
+    m.line is not null as stood,
+    m.dead_at is not null as died
+), recorded as (
+  insert into holdfast.history (
+    leased_at,
+    ended_at,
+    message_id,
+    fence,
+    queue_id,
+    attempt,
+    outcome,
+    worker,
+    reason
+  )
+  select
+    o.leased_at,
+    o.leased_until,
+    o.id,
+    o.fence,
+    o.queue_id,
+    o.attempt,
+    'expired',
+    o.worker,
+    'lease expired'
+  from open o
+  where (o.id in (select id from lapsed)) is true
+  on conflict do nothing
+  returning 1
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, leased, dead, lapsed_total, dead_total)
+  select
+    queue_id,
+    count(*) filter (where not died),
+    -count(*),
+    count(*) filter (where died),
+    count(*),
+    count(*) filter (where died)
+  from lapsed
+  group by queue_id
+), rest as materialized (
+  select o.lease_id, min(o.leased_until) as ends_at
+  from open o
+  where (o.id in (select id from lapsed)) is false
+  group by o.lease_id
+), moved as (
+  update holdfast.leases l
+  set ends_at = greatest(rest.ends_at, statement_timestamp() + interval '250 ms')
+  from rest
+  where l.id = any(array(select lease_id from rest))
+    and l.id = rest.lease_id
+), swept as (
+  delete from holdfast.leases
+  where id = any(array(
+    select id
+    from due
+    where not exists (select from rest where rest.lease_id = due.id)
+  ))
+), buried as materialized (
+  select b.*
+  from (
+    select
+      array_agg(queue_id::integer) as queue_ids,
+      array_agg(id) as ids
+    from lapsed
+    where died
+      and (
+        select dead_letter_queue
+        from holdfast.queues
+        where id = queue_id
+      ) is not null
+      and (select count(*) from recorded) >= 0
+    having count(*) > 0
+  ) d
+  cross join lateral holdfast.bury(d.queue_ids, d.ids) b
+)
+select
+  case
+    when due.n < (select count(*) from seen) then 500
+    else (select count(*) from turns)
+  end as taken,
+  statement_timestamp()::text as began_at,
   due.late_ms,
   l.*
 from (

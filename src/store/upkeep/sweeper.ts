@@ -6,11 +6,12 @@ import type { Digits } from '../../core/message.ts'
 import type { Database } from '../database.ts'
 import type { Statement } from '../statement.ts'
 import { resumeLines } from './resume.ts'
-import { leaseRowsMax, sweepLeases } from './sweepLeases.ts'
+import { leaseRowsMax, sweepLeases, sweepOtherLeases } from './sweepLeases.ts'
 import {
   expire,
   expireParked,
   exposeDue,
+  exposeOthers,
   fold,
   messagesMax,
   nextDelay,
@@ -60,10 +61,23 @@ const turnMsMax = 250
 /** Folds are a second apart. The 50 ms allow for a timer that goes off early. */
 const foldMs = pauseMsMax - 50
 
+/** While very much is due, the queues that have little come first: after so long, then in pauses. */
+const othersAfterMs = 50
+const othersPauseMs = 100
+/** A pause is at least so many times as long as what it follows, so that the rest goes on meanwhile. */
+const othersPauseFactor = 3
+
+/** A statement that takes as many rows as it may has left some. */
+interface Work {
+  statement: Statement<SweptQueue>
+  rowsMax: number
+  /** The same for all queues but one, which have turns. */
+  ofOthers?: Statement<SweptQueue>
+}
+
 /** What one loop sweeps. */
 interface Kind {
-  /** A statement that takes as many rows as it may has left some. */
-  work: { statement: Statement<SweptQueue>; rowsMax: number }[]
+  work: Work[]
   next: Statement<NextDue>
   /** This loop folds the ledger too. */
   folds?: boolean
@@ -72,8 +86,8 @@ interface Kind {
 // Each has a loop of its own. Where one caller lets thousands of leases or rates end at once, the
 // delays of all others must not wait for that.
 const kinds: Kind[] = [
-  { work: [{ statement: exposeDue, rowsMax: messagesMax }], next: nextDelay },
-  { work: [{ statement: sweepLeases, rowsMax: leaseRowsMax }], next: nextLease },
+  { work: [{ statement: exposeDue, rowsMax: messagesMax, ofOthers: exposeOthers }], next: nextDelay },
+  { work: [{ statement: sweepLeases, rowsMax: leaseRowsMax, ofOthers: sweepOtherLeases }], next: nextLease },
   {
     work: [resumeLines, expireParked, expire].map(statement => ({ statement, rowsMax: messagesMax })),
     next: nextRate,
@@ -115,6 +129,8 @@ class TimedSweeper implements Sweeper {
   #carefulUntilMs = 0
   #sweptTo = '-infinity'
   #lateMs = 0
+  /** Set while more is due than one statement takes. */
+  #others: { from: unknown; dueMs: number } | undefined
   /** The last id folded, at each fold of the last minute. */
   readonly #foldedTo: Digits[] = ['0']
 
@@ -169,10 +185,11 @@ class TimedSweeper implements Sweeper {
     this.#lateMs = 0
     const careful = performance.now() < this.#carefulUntilMs
     let isDone = true
-    for (const { statement, rowsMax } of this.#kind.work) {
-      const values = statement === expireParked ? [from] : [from, careful]
-      if (!(await this.#drain(statement, values, rowsMax))) isDone = false
+    for (const work of this.#kind.work) {
+      const values = work.statement === expireParked ? [from] : [from, careful]
+      if (!(await this.#drain(work, values))) isDone = false
     }
+    if (isDone) this.#others = undefined
     if (this.#kind.folds && performance.now() - this.#foldedMs >= foldMs) await this.#fold(isFull)
     const [next] = await this.#database.query(this.#kind.next, [from])
     this.#options.onSwept(this.#lateMs, this.#kind)
@@ -187,19 +204,41 @@ class TimedSweeper implements Sweeper {
    * Runs a statement again and again. True when nothing more is due. False when its turn ended
    * first: the rest is done after the other statements of its loop.
    */
-  async #drain(statement: Statement<SweptQueue>, values: unknown[], rowsMax: number): Promise<boolean> {
+  async #drain(work: Work, values: unknown[]): Promise<boolean> {
     const endMs = performance.now() + turnMsMax
     while (!this.#stopping.signal.aborted) {
-      const rows = await this.#database.query(statement, values)
-      this.#lateMs = Math.max(this.#lateMs, Number(rows[0]?.late_ms ?? 0))
-      for (const { queue_id: queueId, ready, position, freed } of rows) {
-        if (Number(ready) > 0) this.#options.onReady(String(queueId), Number(ready), Number(position))
-        if (Number(freed) > 0) this.#options.onFree(String(queueId), Number(freed))
-      }
-      if (Number(rows[0]?.taken ?? 0) < rowsMax) return true
+      const rows = await this.#take(work.statement, values)
+      if (takenIn(rows) < work.rowsMax) return true
+      await this.#takeOthers(work, values, rows)
       if (performance.now() > endMs) break
     }
     return false
+  }
+
+  async #take(statement: Statement<SweptQueue>, values: unknown[]): Promise<SweptQueue[]> {
+    const rows = await this.#database.query(statement, values)
+    this.#lateMs = Math.max(this.#lateMs, Number(rows[0]?.late_ms ?? 0))
+    for (const { queue_id: queueId, ready, position, freed } of rows) {
+      if (Number(ready) > 0) this.#options.onReady(String(queueId), Number(ready), Number(position))
+      if (Number(freed) > 0) this.#options.onFree(String(queueId), Number(freed))
+    }
+    return rows
+  }
+
+  /**
+   * Takes rows of the queues that have few, which would else wait for all rows of a queue that has many.
+   * Those are found among all that is due. If none are left, the next time looks only at what falls
+   * due after them.
+   */
+  async #takeOthers({ ofOthers, rowsMax }: Work, [from, careful]: unknown[], swept: SweptQueue[]) {
+    this.#others ??= { from, dueMs: performance.now() + othersAfterMs }
+    const beganMs = performance.now()
+    if (ofOthers === undefined || beganMs < this.#others.dueMs) return
+    const largest = swept.reduce((a, b) => (Number(b.ready) > Number(a.ready) ? b : a)).queue_id
+    const rows = await this.#take(ofOthers, [this.#others.from, careful, largest ?? 0])
+    if (takenIn(rows) < rowsMax) this.#others.from = rows[0]!.began_at
+    const endMs = performance.now()
+    this.#others.dueMs = endMs + Math.max(othersPauseMs, othersPauseFactor * (endMs - beganMs))
   }
 
   /** Folds the ledger, and reports the ready messages of queues that callers wait for. */
@@ -215,6 +254,8 @@ class TimedSweeper implements Sweeper {
     }
   }
 }
+
+const takenIn = (rows: SweptQueue[]) => Number(rows[0]?.taken ?? 0)
 
 /** Remembers how the last sweep of each kind went, for health checks and metrics. */
 export function watchSweeps(report: (error: unknown) => void) {

@@ -26,10 +26,15 @@ import { sql, type Statement } from '../statement.ts'
 /** Messages in one statement. */
 export const messagesMax = 1000
 
+/** Among so many due rows, the queues have turns. */
+const othersMax = 100_000
+
 /** A queue in which messages have become ready; in a row of nulls there is none. */
 export interface SweptQueue {
-  /** Due rows that the statement took. As many as it takes at most: there may be more. */
+  /** Due rows that the statement found. As many as it takes at most: there may be more. */
   taken: string
+  /** When the statement began. */
+  began_at?: string
   /** By how much the first of them was late; null when there was none. */
   late_ms: string | null
   queue_id: number | null
@@ -43,22 +48,37 @@ export interface SweptQueue {
 export const sweptBefore = '$1 what fell due up to this time has been swept before'
 /** Of statements that lock lines. */
 export const carefulAfter = `${sweptBefore}\n$2 whether others may be making lines`
+/** Of statements that sweep the other queues. */
+export const othersAfter = `${carefulAfter}\n$3 the queue that has the most, or 0`
 
-/** Makes delayed messages ready whose time has come. */
-export const exposeDue: Statement<SweptQueue> = {
-  name: 'expose_due',
-  parameters: carefulAfter,
+/**
+ * CTEs that find in `turns` what is due of all queues but one, the first of each queue first. A
+ * window cannot lock rows, so they are locked afterwards. To pass over the rows of queue $3 takes
+ * little of the time that sweeping them takes.
+ */
+export const dueInTurns = (table: string, column: string, rowsMax: number) => sql`
+  others as materialized (
+    select queue_id, ${column} as due_at, ctid as place
+    from ${table}
+    where ${column} <= statement_timestamp()
+      and ${column} > $1
+      and queue_id <> $3::integer
+    order by ${column}
+    limit ${othersMax}
+  ), turns as materialized (
+    select
+      place,
+      row_number() over (partition by queue_id order by due_at) as turn
+    from others
+    order by turn, due_at
+    limit ${rowsMax}
+  )`
+
+const exposing = (name: string, parameters: string, due: string, found: string): Statement<SweptQueue> => ({
+  name,
+  parameters,
   text: sql`
-    with due as materialized (
-      select m.id, m.visible_at, m.ctid as place
-      from holdfast.messages m
-      where m.visible_at <= statement_timestamp()
-        and m.visible_at > $1
-        and ${lineIsFree('m.queue_id', 'm.line', '$2')}
-      order by m.visible_at
-      limit ${messagesMax}
-      for no key update skip locked
-    ), ${placesOfRows('due', 'visible_at, id', 'd')}, exposed as (
+    with ${due}, ${placesOfRows('due', 'visible_at, id', 'd')}, exposed as (
       update holdfast.messages m
       set
         visible_at = null,
@@ -83,12 +103,12 @@ export const exposeDue: Statement<SweptQueue> = {
       })}
     )
     select
-      due.n as taken,
+      (select count(*) from ${found}) as taken,
+      statement_timestamp()::text as began_at,
       due.late_ms,
       ready.*
     from (
       select
-        count(*) as n,
         extract(epoch from statement_timestamp() - min(visible_at)) * 1000 as late_ms
       from due
     ) due
@@ -102,7 +122,46 @@ export const exposeDue: Statement<SweptQueue> = {
       union all
       ${freeLinesOfQueues('exposed')}
     ) ready on true`
-}
+})
+
+/** Makes delayed messages ready whose time has come. */
+export const exposeDue = exposing(
+  'expose_due',
+  carefulAfter,
+  sql`
+    due as materialized (
+      select m.id, m.visible_at, m.ctid as place
+      from holdfast.messages m
+      where m.visible_at <= statement_timestamp()
+        and m.visible_at > $1
+        and ${lineIsFree('m.queue_id', 'm.line', '$2')}
+      order by m.visible_at
+      limit ${messagesMax}
+      for no key update skip locked
+    )`,
+  'due'
+)
+
+/** The same for all queues but one, which have turns. */
+export const exposeOthers = exposing(
+  'expose_others',
+  othersAfter,
+  sql`
+    ${dueInTurns('holdfast.messages', 'visible_at', messagesMax)}, due as materialized (
+      select due.*
+      from turns
+      cross join lateral (
+        select m.id, m.visible_at, m.ctid as place
+        from holdfast.messages m
+        where m.ctid = turns.place
+          and m.visible_at <= statement_timestamp()
+          and ${lineIsFree('m.queue_id', 'm.line', '$2')}
+        limit 1
+        for no key update skip locked
+      ) due
+    )`,
+  'turns'
+)
 
 /** Removes messages past their time to live, unless they are leased. */
 const expiring = (name: string, parameters: string, conditions: string[]): Statement<SweptQueue> => ({
