@@ -291,7 +291,7 @@ async function startBackground(
   )
   stopLater(
     base,
-    startClock(() => broker.driveRedrives(), report('redrives'), redrivePauseMsMax)
+    startClock(() => broker.driveRedrives(report('redrives')), report('redrives'), redrivePauseMsMax)
   )
   const isDue = (timeMs: number) => clock.dueAt(timeMs)
   const schedules = new Schedules(store, broker, nextTime, { ...config, onDue: isDue })

@@ -294,9 +294,12 @@ export class Broker {
     return this.#redriving.stop(caller, name, task)
   }
 
-  /** Drives the redrive tasks that are due. Answers in how many ms the next one is. */
-  driveRedrives(): Promise<number> {
-    return this.#redriving.drive()
+  /**
+   * Drives the redrive tasks that are due, in turns of the callers that began them. Answers in how many
+   * ms the next one is. Tells what the database refused for good.
+   */
+  driveRedrives(onRefused: (refusal: unknown) => void): Promise<number> {
+    return this.#redriving.drive(onRefused)
   }
 
   /** How many messages a bulk action would change now. Refuses with queueNotFound. */

@@ -8,14 +8,19 @@ export interface RedriveVerbs {
    * queue. Without either it becomes ready where it is. Works in chunks, as the bulk actions do.
    */
   redrive(queueId: Digits, scope: RedriveScope, onRedriven: OnRedriven): Promise<void>
-  /** Starts a task. null: the queue has one that runs, or is gone. */
-  startRedrive(queueId: Digits, wanted: RedriveWanted): Promise<Digits | null>
+  /** Starts a task of this caller. null: the queue has one that runs, or is gone. */
+  startRedrive(queueId: Digits, callerId: string, wanted: RedriveWanted): Promise<Digits | null>
   /** The last tasks of a queue, the newest first. */
   listRedrives(queueId: Digits): Promise<RedriveTask[]>
   /** Ends a task, and leaves the rest. False when the queue has no such task. */
   stopRedrive(queueId: Digits, task: Digits): Promise<boolean>
-  /** One step of a task that is due. null: none is. Needs a transaction. */
-  driveRedrive(onRedriven: OnRedriven): Promise<Driven | null>
+  /** The callers that have tasks which are due. The one whose task waits longest comes first. */
+  redriveCallersDue(): Promise<string[]>
+  /**
+   * One step of a task of this caller: of the one that is due for the longest time. null: none is, or
+   * other replicas are at them. Needs a transaction.
+   */
+  driveRedrive(callerId: string, onRedriven: OnRedriven): Promise<Driven | null>
   /** How long until a task is due, on the database's clock. Infinity: none runs. */
   msUntilRedrive(): Promise<number>
 }

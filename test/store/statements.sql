@@ -10412,6 +10412,7 @@ where d.bytes_before < 1048576
 order by d.next_at, d.name;
 
 -- take_redrive
+-- $1 caller
 select
   id,
   queue_id,
@@ -10428,6 +10429,7 @@ select
   )::float8 as allowed
 from holdfast.redrives
 where state = 'running'
+  and caller_id = $1
   and next_at <= statement_timestamp()
 order by next_at
 limit 1

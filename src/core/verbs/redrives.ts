@@ -6,6 +6,7 @@ import { isId, type Digits } from '../message.ts'
 import {
   redriveNotFound,
   redriveRunning,
+  type Driven,
   type RedriveScope,
   type RedriveTask,
   type RedriveWanted
@@ -35,7 +36,7 @@ export class Redriving {
     const { store, queueCache, turns } = this.#parts
     queueCache.forget(name)
     const { id } = await queueCache.find(caller, name)
-    const task = await turns.run(caller, () => store.last.startRedrive(id, wanted))
+    const task = await turns.run(caller, () => store.last.startRedrive(id, caller.id, wanted))
     if (task === null) throw redriveRunning(name)
     return task
   }
@@ -54,23 +55,52 @@ export class Redriving {
     if (!stopped) throw redriveNotFound(name)
   }
 
-  /** Another replica may be at a task that is due. Then its row is locked, and this step does nothing. */
-  async drive(): Promise<number> {
-    const { store, signals } = this.#parts
-    for (let step = 0; step < stepsMax; step++) {
-      const untilMs = await store.last.msUntilRedrive()
-      if (untilMs > 0) return untilMs
-      const { driven, ready } = await store.last.transaction(async verbs => {
-        const counts = new ReadyCounts()
-        const driven = await verbs.driveRedrive((_, freed, queueId) => {
-          if (freed !== null) counts.add(queueId, freed.count, freed.position)
-        })
-        return { driven, ready: counts }
-      })
-      if (driven === null) break
-      ready.signal(signals)
-      if (driven.refusal !== null) throw driven.refusal // to the log
+  /**
+   * In rounds: each caller has one step, so one with many tasks makes those of another wait for one
+   * step. A step that was refused is told, and its task has failed.
+   */
+  async drive(onRefused: (refusal: unknown) => void): Promise<number> {
+    const { store } = this.#parts
+    for (let steps = 0; steps < stepsMax;) {
+      const callers = await store.last.redriveCallersDue()
+      if (callers.length === 0) return await store.last.msUntilRedrive()
+      const stepsOfRound = await this.#driveRound(callers, onRefused)
+      // Other replicas are at what is due.
+      if (stepsOfRound === 0) break
+      steps += stepsOfRound
     }
     return 0
+  }
+
+  // A fault in the step of one caller does not keep others from their turn. The round throws it at its
+  // end, so the next round comes after a pause.
+  async #driveRound(callers: string[], onRefused: (refusal: unknown) => void): Promise<number> {
+    let steps = 0
+    const faults: unknown[] = []
+    for (const callerId of callers) {
+      try {
+        const driven = await this.#step(callerId)
+        if (driven === null) continue
+        steps++
+        if (driven.refusal !== null) onRefused(driven.refusal)
+      } catch (fault) {
+        faults.push(fault)
+      }
+    }
+    if (faults.length > 0) throw faults[0]
+    return steps
+  }
+
+  async #step(callerId: string): Promise<Driven | null> {
+    const { store, signals } = this.#parts
+    const { driven, ready } = await store.last.transaction(async verbs => {
+      const ready = new ReadyCounts()
+      const driven = await verbs.driveRedrive(callerId, (_, freed, queueId) => {
+        if (freed !== null) ready.add(queueId, freed.count, freed.position)
+      })
+      return { driven, ready }
+    })
+    ready.signal(signals)
+    return driven
   }
 }

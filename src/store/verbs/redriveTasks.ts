@@ -21,7 +21,8 @@ export const startStatement: Statement<{ task: Digits }> = {
   name: 'start_redrive',
   parameters: [
     '$1 queue id · $2 name of the queue to send them to, null: home',
-    '$3 ids and filter, as JSON · $4 how many, null: all · $5 messages a second · $6 last id · $7 kind'
+    '$3 ids and filter, as JSON · $4 how many, null: all · $5 messages a second · $6 last id · $7 kind',
+    '$8 caller'
   ].join('\n'),
   text: sql`
     insert into holdfast.redrives (
@@ -32,6 +33,7 @@ export const startStatement: Statement<{ task: Digits }> = {
       rate,
       last_id,
       kind,
+      caller_id,
       paid_to,
       next_at,
       started_at
@@ -44,6 +46,7 @@ export const startStatement: Statement<{ task: Digits }> = {
       $5,
       $6,
       $7,
+      $8,
       statement_timestamp() - make_interval(secs => 1 / $5::float8),
       statement_timestamp(),
       statement_timestamp()
@@ -57,6 +60,7 @@ export const startStatement: Statement<{ task: Digits }> = {
 async function startRedrive(
   session: Session,
   queueId: Digits,
+  callerId: string,
   { selection: { ids, where, limit }, to, ratePerSecond, kind }: RedriveWanted
 ): Promise<Digits | null> {
   const [newest] = await session.query(lastIdStatement)
@@ -67,7 +71,8 @@ async function startRedrive(
     limit >= noLimit ? null : limit,
     ratePerSecond,
     newest!.last_value,
-    kind
+    kind,
+    callerId
   ])
   return row?.task ?? null
 }
@@ -113,6 +118,41 @@ async function stopRedrive(session: Session, queueId: Digits, task: Digits): Pro
   return (await session.query(stopStatement, [queueId, task])).length > 0
 }
 
+// One look-up for each caller, so a caller with many tasks hides no other.
+export const callersDueStatement: Statement<{ caller: string }> = {
+  name: 'redrive_callers_due',
+  text: sql`
+    with recursive callers as (
+      (
+        select caller_id, next_at
+        from holdfast.redrives
+        where state = 'running'
+        order by caller_id, next_at
+        limit 1
+      )
+      union all
+      select following.caller_id, following.next_at
+      from callers
+      cross join lateral (
+        select caller_id, next_at
+        from holdfast.redrives
+        where state = 'running'
+          and caller_id > callers.caller_id
+        order by caller_id, next_at
+        limit 1
+      ) following
+    )
+    select caller_id as caller
+    from callers
+    where next_at <= statement_timestamp()
+    order by next_at, caller_id`
+}
+
+/** The callers that have tasks which are due. The one whose task waits longest comes first. */
+async function redriveCallersDue(session: Session): Promise<string[]> {
+  return (await session.query(callersDueStatement)).map(({ caller }) => caller)
+}
+
 interface TakenRow {
   id: Digits
   queue_id: number
@@ -129,6 +169,7 @@ interface TakenRow {
 // Beyond a second, what was missed of the rate is not made up for. At least one message is due.
 export const takeStatement: Statement<TakenRow> = {
   name: 'take_redrive',
+  parameters: '$1 caller',
   text: sql`
     select
       id,
@@ -146,6 +187,7 @@ export const takeStatement: Statement<TakenRow> = {
       )::float8 as allowed
     from holdfast.redrives
     where state = 'running'
+      and caller_id = $1
       and next_at <= statement_timestamp()
     order by next_at
     limit 1
@@ -224,9 +266,13 @@ export const stopOfMoveStatement: Statement<Stop> = {
     limit 1`
 }
 
-/** One step of a task that is due. null: none is. Needs a transaction. */
-async function driveRedrive(session: Session, onRedriven: OnRedriven): Promise<Driven | null> {
-  const [task] = await session.query(takeStatement)
+/** One step of a task of this caller that is due. null: none is free. Needs a transaction. */
+async function driveRedrive(
+  session: Session,
+  callerId: string,
+  onRedriven: OnRedriven
+): Promise<Driven | null> {
+  const [task] = await session.query(takeStatement, [callerId])
   if (task === undefined) return null
   await session.query('savepoint step')
   try {
@@ -275,4 +321,11 @@ async function msUntilRedrive(session: Session): Promise<number> {
   return row!.ms ?? Infinity
 }
 
-export const redriveTaskVerbs = { startRedrive, listRedrives, stopRedrive, driveRedrive, msUntilRedrive }
+export const redriveTaskVerbs = {
+  startRedrive,
+  listRedrives,
+  stopRedrive,
+  redriveCallersDue,
+  driveRedrive,
+  msUntilRedrive
+}
