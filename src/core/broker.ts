@@ -239,6 +239,15 @@ export class Broker {
     return this.#queues.list(caller, page, deadLetterQueue)
   }
 
+  /** The same queues by their names alone, which takes a small part of the time. */
+  listQueueNames(
+    caller: Caller,
+    page: NamePage,
+    deadLetterQueue: string | null = null
+  ): Promise<{ names: string[]; next: string | null }> {
+    return this.#queues.listNames(caller, page, deadLetterQueue)
+  }
+
   /**
    * Removes a queue and all in it. Nothing happens if there is no such queue. With `ifEmpty` it refuses
    * with queueNotEmpty where the queue holds a message.

@@ -16,6 +16,8 @@ export interface QueueVerbs {
     page: NamePage,
     deadLetterQueue: string | null
   ): Promise<{ queues: QueueReport[]; more: boolean }>
+  /** Their names alone. */
+  listQueueNames(page: NamePage, deadLetterQueue: string | null): Promise<{ names: string[]; more: boolean }>
   /** Frees the name at once, if there is such a queue. Maintenance removes the messages later. */
   removeQueue(name: string): Promise<void>
   /**

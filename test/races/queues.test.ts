@@ -169,6 +169,7 @@ t.test('no verb fails because another session deletes its queue', async t => {
     delete: (broker, name) => broker.deleteQueue(tester, name),
     report: (broker, name) => broker.reportQueue(tester, name),
     list: broker => broker.listQueues(tester, { after: '', limit: 100, scope: everyQueue }),
+    names: broker => broker.listQueueNames(tester, { after: '', limit: 100, scope: everyQueue }),
     browse: (broker, name) =>
       broker.browse(tester, name, { state: null, where: filter, after: '0', limit: 10 }),
     message: (broker, name, { id }) => broker.message(tester, name, id, { seconds: 0.1, signal: never }),

@@ -7264,6 +7264,20 @@ from (
 ) d
 order by d.turn, bytes, next_at, name;
 
+-- list_queue_names
+-- $1 after this name · $2 page size · $3 names · $4 beginnings
+-- $5 dead-letter queue, or null
+select name
+from holdfast.queues
+where name > $1
+  and (
+    name = any($3::text[])
+    or exists (select from unnest($4::text[]) as beginning where starts_with(name, beginning))
+  )
+  and ($5::text is null or dead_letter_queue = $5)
+order by name
+limit $2;
+
 -- list_queues
 -- $1 after this name · $2 page size · $3 names · $4 beginnings
 -- $5 dead-letter queue, or null

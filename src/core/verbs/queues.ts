@@ -118,6 +118,16 @@ export class Queues {
     return { queues, next: more ? queues.at(-1)!.queue : null }
   }
 
+  async listNames(
+    caller: Caller,
+    page: NamePage,
+    deadLetterQueue: string | null
+  ): Promise<{ names: string[]; next: string | null }> {
+    const { store, turns } = this.#parts
+    const { names, more } = await turns.run(caller, () => store.last.listQueueNames(page, deadLetterQueue))
+    return { names, next: more ? names.at(-1)! : null }
+  }
+
   async delete(caller: Caller, name: string, ifEmpty: boolean): Promise<void> {
     const { store, queueCache, turns } = this.#parts
     const queue = queueCache.remembered(name)

@@ -70,8 +70,8 @@ export async function startMessageMoveTask(
 }
 
 async function isDeadLetterQueue({ broker, caller }: Call, queue: string): Promise<boolean> {
-  const { queues } = await broker.listQueues(caller, { after: '', limit: 1, scope: everyQueue }, queue)
-  return queues.length > 0
+  const { names } = await broker.listQueueNames(caller, { after: '', limit: 1, scope: everyQueue }, queue)
+  return names.length > 0
 }
 
 const statusOf = { running: 'RUNNING', done: 'COMPLETED', stopped: 'CANCELLED', failed: 'FAILED' } as const

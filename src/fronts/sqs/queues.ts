@@ -123,10 +123,7 @@ export async function getQueueUrl(
 export async function listQueues(call: Call, input: InputOf<'ListQueues'>): Promise<AnswerOf<'ListQueues'>> {
   const { QueueNamePrefix: prefix = '' } = input
   const scope = within(call.request.key?.queues ?? everyQueue, prefix)
-  const { names, next } = await page(input, async (after, limit) => {
-    const { queues, next } = await call.broker.listQueues(call.caller, { after, limit, scope })
-    return { names: queues.map(({ queue }) => queue), next }
-  })
+  const { names, next } = await page(call, input, scope)
   return {
     ...(names.length > 0 && { QueueUrls: names.map(name => urlOf(call, name)) }),
     ...(next !== null && { NextToken: next })
@@ -140,11 +137,7 @@ export async function listDeadLetterSourceQueues(
 ): Promise<AnswerOf<'ListDeadLetterSourceQueues'>> {
   const target = queueOf(call, 'browse', input.QueueUrl)
   if ((await reportIfAny(call, target)) === null) throw queueDoesNotExist()
-  const { names, next } = await page(input, async (after, limit) => {
-    const scope = call.request.key?.queues ?? everyQueue
-    const { queues, next } = await call.broker.listQueues(call.caller, { after, limit, scope }, target)
-    return { names: queues.map(({ queue }) => queue), next }
-  })
+  const { names, next } = await page(call, input, call.request.key?.queues ?? everyQueue, target)
   return {
     queueUrls: names.map(name => urlOf(call, name)),
     ...(next !== null && { NextToken: next })
@@ -152,13 +145,14 @@ export async function listDeadLetterSourceQueues(
 }
 
 type Paging = InputOf<'ListQueues' | 'ListDeadLetterSourceQueues'>
-type Page = { names: string[]; next: string | null }
 
 /** A page of names. Only with MaxResults there can be another one. */
 async function page(
+  { broker, caller }: Call,
   { MaxResults: wanted, NextToken: token }: Paging,
-  read: (after: string, limit: number) => Promise<Page>
-): Promise<Page> {
+  scope: NameScope,
+  deadLetterQueue: string | null = null
+): Promise<{ names: string[]; next: string | null }> {
   if (wanted !== undefined && !(wanted >= 1 && wanted <= resultsMax)) {
     throw invalidValue(
       'Value for parameter MaxResults is invalid. Reason: MaxResults must be an integer between 1 and 1000.'
@@ -167,19 +161,10 @@ async function page(
   if (token !== undefined && wanted === undefined) {
     throw invalidValue('MaxResults must be set when NextToken is.')
   }
-  let after = token === undefined ? '' : readToken(token)
-  const max = wanted ?? resultsMax
-  const names: string[] = []
-  for (;;) {
-    const { names: found, next } = await read(after, max)
-    names.push(...found)
-    if (names.length > max || (names.length === max && next !== null)) {
-      const last = names[max - 1]!
-      return { names: names.slice(0, max), next: wanted === undefined ? null : tokenOf(last) }
-    }
-    if (next === null) return { names, next: null }
-    after = next
-  }
+  const after = token === undefined ? '' : readToken(token)
+  const limit = wanted ?? resultsMax
+  const { names, next } = await broker.listQueueNames(caller, { after, limit, scope }, deadLetterQueue)
+  return { names, next: wanted === undefined || next === null ? null : tokenOf(next) }
 }
 
 const tokenOf = (name: string) => Buffer.from(name).toString('base64url')

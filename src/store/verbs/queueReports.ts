@@ -110,15 +110,32 @@ export const reportStatement: Statement<ReportRow> = {
   text: reportOn('(select * from holdfast.queues where name = $1)')
 }
 
+const pageParameters = [
+  '$1 after this name · $2 page size · $3 names · $4 beginnings',
+  '$5 dead-letter queue, or null'
+].join('\n')
+
+const pageOf = (columns: string) => sql`
+  select ${columns}
+  from holdfast.queues
+  where name > $1
+    and ${inScope('name', '$3', '$4')}
+    and ($5::text is null or dead_letter_queue = $5)
+  order by name
+  limit $2`
+
+export const namesStatement: Statement<{ name: string }> = {
+  name: 'list_queue_names',
+  parameters: pageParameters,
+  text: pageOf('name')
+}
+
 /** A page ends after the queue whose tags pass this. */
 const tagBytesMax = answerBytesMax / 2
 
 export const listStatement: Statement<ReportRow & { found: number }> = {
   name: 'list_queues',
-  parameters: [
-    '$1 after this name · $2 page size · $3 names · $4 beginnings',
-    '$5 dead-letter queue, or null'
-  ].join('\n'),
+  parameters: pageParameters,
   text: reportOn(sql`
     (
       select *
@@ -128,13 +145,7 @@ export const listStatement: Statement<ReportRow & { found: number }> = {
           (count(*) over ())::integer as found,
           sum(octet_length(tags::text)) over (order by name) - octet_length(tags::text) as tag_bytes
         from (
-          select *
-          from holdfast.queues
-          where name > $1
-            and ${inScope('name', '$3', '$4')}
-            and ($5::text is null or dead_letter_queue = $5)
-          order by name
-          limit $2
+          ${pageOf('*')}
         ) q
       ) q
       where tag_bytes < ${tagBytesMax}
@@ -153,19 +164,34 @@ export async function reportQueue(session: Session, name: string): Promise<Queue
  */
 export async function listQueues(
   session: Session,
-  { after, limit, scope }: NamePage,
+  page: NamePage,
   deadLetterQueue: string | null
 ): Promise<{ queues: QueueReport[]; more: boolean }> {
-  const rows = await session.query(listStatement, [
-    after,
-    limit + 1,
-    scope.names,
-    scope.prefixes,
-    deadLetterQueue
-  ])
+  const { limit } = page
+  const rows = await session.query(listStatement, pageValues(page, deadLetterQueue))
   const more = rows.length > limit || rows.length < (rows[0]?.found ?? 0)
   return { queues: rows.slice(0, limit).map(reportOf), more }
 }
+
+/** The names of such queues. `more`: others follow. */
+export async function listQueueNames(
+  session: Session,
+  page: NamePage,
+  deadLetterQueue: string | null
+): Promise<{ names: string[]; more: boolean }> {
+  const rows = await session.query(namesStatement, pageValues(page, deadLetterQueue))
+  const names = rows.slice(0, page.limit).map(({ name }) => name)
+  return { names, more: rows.length > page.limit }
+}
+
+// One more row than the page has tells whether others follow.
+const pageValues = ({ after, limit, scope }: NamePage, deadLetterQueue: string | null): unknown[] => [
+  after,
+  limit + 1,
+  scope.names,
+  scope.prefixes,
+  deadLetterQueue
+]
 
 function reportOf(row: ReportRow): QueueReport {
   const counts = countsOf(states, state => row[state])
@@ -191,4 +217,4 @@ function reportOf(row: ReportRow): QueueReport {
   }
 }
 
-export const queueReportVerbs = { reportQueue, listQueues }
+export const queueReportVerbs = { reportQueue, listQueues, listQueueNames }

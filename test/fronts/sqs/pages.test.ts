@@ -2,12 +2,12 @@
 import t from 'tap'
 import { listQueues } from '../../../src/fronts/sqs/queues.ts'
 
-t.test('a list reads as many queues as it was asked for', async t => {
+t.test('a list reads as many queues as it was asked for, and no more of them than names', async t => {
   const limits: number[] = []
   const broker = {
-    async listQueues(_caller: object, { limit }: { limit: number }) {
+    async listQueueNames(_caller: object, { limit }: { limit: number }) {
       limits.push(limit)
-      return { queues: [{ queue: 'a' }], next: 'a' }
+      return { names: ['a'], next: 'a' }
     }
   }
   const call = { broker, origin: 'http://localhost', request: { key: null } }
