@@ -9,6 +9,7 @@ import { QueueCache } from './engine/queueCache.ts'
 import { ReplicaStats } from './engine/replicaStats.ts'
 import type { Activity } from './engine/activity.ts'
 import { Flights } from './engine/flights.ts'
+import { Rests } from './engine/rests.ts'
 import type { Signals } from './engine/signals.ts'
 import { Turns } from './engine/turns.ts'
 import type { Wakeups } from './engine/wakeups.ts'
@@ -76,6 +77,7 @@ export class Broker {
   constructor(store: Store, wakeups: Wakeups, signals: Signals, options: BrokerOptions) {
     const { activity, shares, siblings, flushConnections, lastConnections, isPoison } = options
     const turns = (this.#turns = new Turns(lastConnections, shares.turns))
+    const rests = new Rests(activity)
     const parts: Parts = {
       store,
       queueCache: new QueueCache(store, turns, siblings),
@@ -84,7 +86,7 @@ export class Broker {
       siblings,
       replicaStats: this.replicaStats,
       pushStates: new PushStates(siblings),
-      bounds: { ...batchBounds, flights: new Flights(flushConnections), activity, isPoison },
+      bounds: { ...batchBounds, flights: new Flights(flushConnections), activity, rests, isPoison },
       shares,
       turns,
       // One connection stays free for short work.

@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { Activity } from '../../src/core/engine/activity.ts'
 import { Batcher, type BatcherOptions } from '../../src/core/engine/batcher.ts'
 import { Flights } from '../../src/core/engine/flights.ts'
+import { Rests } from '../../src/core/engine/rests.ts'
 import { callerNamed, shareOf, tester } from '../support/callers.ts'
 
 interface Flush {
@@ -16,6 +17,7 @@ interface Flush {
 /** A batcher whose flushes the test answers. */
 function batcher(options: Partial<BatcherOptions<number, string>> = {}) {
   const flushes: Flush[] = []
+  const activity = options.activity ?? new Activity()
   const under = new Batcher<number, string>({
     flush: (lane, items) =>
       new Promise((resolve, reject) => {
@@ -31,7 +33,8 @@ function batcher(options: Partial<BatcherOptions<number, string>> = {}) {
     isUrgent: () => false,
     inFlightMax: 1,
     flights: null,
-    activity: new Activity(),
+    activity,
+    rests: new Rests(activity),
     isPoison: error => (error as Error).message === 'poison',
     ...options
   })
@@ -448,11 +451,11 @@ t.test('while others call, the callers of a heavy flush rest after it, and nobod
   t.equal(flushes.length, 3, 'both callers have called, so the first one rests')
   calls.push(under.add(other!, 'a', 104))
   await turn()
-  t.match(flushes[3], { items: [102] }, 'a lane goes on for another caller, and callers take turns')
+  t.match(flushes[3], { items: [104] }, 'a lane goes on for another caller')
   t.equal(flushes.length, 4, 'one at a time')
   flushes[3]!.answer()
   while (flushes.length < 5) await turn()
-  t.match(flushes[4], { items: [104] })
+  t.match(flushes[4], { items: [102] })
   flushes[4]!.answer()
   while (flushes.length < 6) await turn()
   flushes[5]!.answer()
@@ -496,3 +499,48 @@ t.test('while small flushes are slow, the rest is three times as long', async t 
   const restMs = await restAfter(100)
   t.ok(restMs >= 119, `${restMs} ms`)
 })
+
+t.test(
+  'a caller rests after a heavy flush in every lane of every batcher, but its light items go',
+  async t => {
+    keepAlive(t)
+    const activity = new Activity()
+    const shared = { activity, rests: new Rests(activity), isHeavy: (item: number) => item >= 100 }
+    const [first, second] = [batcher(shared), batcher({ ...shared, flights: new Flights(9) })]
+    const [heavy, other] = ['heavy', 'other'].map(callerNamed)
+    const calls = [first.under.add(other!, 'x', 1), first.under.add(heavy!, 'a', 100)]
+    while (first.flushes.length < 2) await turn()
+    calls.push(
+      first.under.add(heavy!, 'b', 2),
+      first.under.add(heavy!, 'b', 101),
+      first.under.add(heavy!, 'b', 3)
+    )
+    calls.push(second.under.add(heavy!, 'c', 102), second.under.add(other!, 'c', 103))
+    await turn()
+    t.strictSame(
+      [first, second].map(({ flushes }) => flushes.map(({ items }) => items)),
+      [[[1], [100], [2]], [[103]]],
+      'beside its heavy flush no second one begins, and nobody else is held up'
+    )
+    const startedMs = performance.now()
+    while (performance.now() - startedMs < 40) await turn()
+    for (const { answer } of [...first.flushes, ...second.flushes]) answer()
+    const endedMs = performance.now()
+    while (first.flushes.length + second.flushes.length < 5) await turn()
+    t.ok(performance.now() - endedMs >= 39, 'it rests')
+    await turn()
+    t.equal(first.flushes.length + second.flushes.length, 5, 'then one goes on')
+    const goOn = async () => {
+      while (calls.length > 0 && (await Promise.race([Promise.all(calls), turn(null)])) === null) {
+        for (const { answer } of [...first.flushes, ...second.flushes]) answer()
+      }
+    }
+    await goOn()
+    await Promise.all([first.under.drained(), second.under.drained()])
+    const items = [...first.flushes, ...second.flushes].flatMap(flush => flush.items)
+    t.strictSame(
+      items.toSorted((a, b) => a - b),
+      [1, 2, 3, 100, 101, 102, 103]
+    )
+  }
+)

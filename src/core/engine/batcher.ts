@@ -5,7 +5,7 @@ import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
 import type { Activity } from './activity.ts'
 import type { Flights } from './flights.ts'
-import { Rests } from './rests.ts'
+import type { Rests } from './rests.ts'
 import type { Share } from './share.ts'
 
 export interface BatcherOptions<Item, Answer> {
@@ -43,9 +43,11 @@ export interface BatcherOptions<Item, Answer> {
   isAlone?: (item: Item) => boolean
   /** Who has called lately. Every batcher tells it. */
   activity: Activity
+  /** Who rests after heavy items, in all batchers that share it. */
+  rests: Rests
   /**
-   * Items whose flush keeps the database busy for long. While others call, no second flush starts
-   * beside it, and its callers rest after it for as long as it took.
+   * Items whose flush keeps the database busy for long. While others call, a caller has one of them
+   * under way, in any lane, and rests after it for as long as it took.
    */
   isHeavy?: (item: Item) => boolean
   /** Whether an error is the fault of one item. The flush is then split to find that item. */
@@ -61,6 +63,7 @@ export type Bounds = Pick<
   | 'waitingMsMax'
   | 'flights'
   | 'activity'
+  | 'rests'
   | 'isPoison'
 >
 
@@ -87,6 +90,8 @@ interface Lane<Item, Answer> {
   scheduled: boolean
   /** Begins a flush, while the lane waits for a flight of one of its callers. */
   start: ((caller: Caller) => void) | null
+  /** Begins a flush when a caller has rested. */
+  goOn: () => void
 }
 
 /** A flush that takes longer may be waiting for a lock. A second one then starts beside it. */
@@ -115,7 +120,6 @@ export class Batcher<Item, Answer> {
   readonly #options: BatcherOptions<Item, Answer>
   readonly #chargeMin: number
   readonly #lanes = new Map<string, Lane<Item, Answer>>()
-  readonly #rests: Rests
   readonly #refused = new Map<Caller, QueueError>()
   #waitingItems = 0
   #watch: NodeJS.Timeout | undefined
@@ -123,10 +127,6 @@ export class Batcher<Item, Answer> {
 
   constructor(options: BatcherOptions<Item, Answer>) {
     this.#options = options
-    this.#rests = new Rests(options.activity, name => {
-      const lane = this.#lanes.get(name)
-      if (lane !== undefined && lane.start === null) this.#schedule(name, lane)
-    })
     // Whole, so that what is given back leaves nothing.
     this.#chargeMin = Math.ceil(options.share.bound.total / options.waitingItemsMax)
   }
@@ -181,9 +181,9 @@ export class Batcher<Item, Answer> {
   }
 
   #laneOf(name: string): Lane<Item, Answer> {
-    let lane = this.#lanes.get(name)
+    const lane = this.#lanes.get(name)
     if (lane === undefined) {
-      lane = {
+      const made: Lane<Item, Answer> = {
         waiting: new Map(),
         weight: 0,
         messages: 0,
@@ -192,27 +192,49 @@ export class Batcher<Item, Answer> {
         alone: false,
         heavy: false,
         scheduled: false,
-        start: null
+        start: null,
+        goOn: () => {
+          if (made.start === null) this.#schedule(name, made)
+        }
       }
-      this.#lanes.set(name, lane)
+      this.#lanes.set(name, made)
+      return made
     }
     return lane
   }
 
   #schedule(name: string, lane: Lane<Item, Answer>): void {
     if (lane.scheduled || lane.waiting.size === 0 || lane.inFlight >= this.#inFlightMax(lane)) return
-    if (this.#rests.includeAll(name, lane.waiting.keys())) return
+    if (this.#waitsForRests(lane)) return
     lane.scheduled = true
     // When this turn's sockets have been read: requests that came together leave together.
     setImmediate(() => {
       const { flights } = this.#options
-      const caller = flights?.begin(lane.waiting.keys()) ?? null
-      if (flights === null || caller !== null || lane.waiting.size === 0) {
+      const callers = this.#callersIn(lane)
+      const caller = flights?.begin(callers) ?? null
+      if (flights === null || caller !== null || callers.length === 0) {
         return this.#start(name, lane, caller)
       }
       lane.start = free => this.#start(name, lane, free)
-      for (const waiting of lane.waiting.keys()) flights.wait(waiting, lane.start)
+      for (const waiting of callers) flights.wait(waiting, lane.start)
     })
+  }
+
+  /** Whether all that wait in the lane wait for the rests of their callers. The lane goes on after these. */
+  #waitsForRests(lane: Lane<Item, Answer>): boolean {
+    if (this.#callersIn(lane).length > 0) return false
+    for (const caller of lane.waiting.keys()) this.#options.rests.wait(caller, lane.goOn)
+    return true
+  }
+
+  /** The callers whose next item may go now. */
+  #callersIn({ waiting }: Lane<Item, Answer>): Caller[] {
+    return [...waiting.keys()].filter(caller => !this.#isHeld(caller, waiting.get(caller)![0]!))
+  }
+
+  #isHeld(caller: Caller, { item }: Entry<Item, Answer>): boolean {
+    const { isHeavy, rests } = this.#options
+    return isHeavy !== undefined && rests.holds(caller) && isHeavy(item)
   }
 
   /** Begins a flush, in the flight of this caller. null: it needs none. */
@@ -222,25 +244,28 @@ export class Batcher<Item, Answer> {
     }
     lane.scheduled = false
     lane.start = null
-    if (lane.waiting.size === 0) {
-      // All were turned away in between.
+    const taken = this.#take(lane)
+    if (taken.length === 0) {
+      // All were turned away in between, or rest now.
       land()
+      if (lane.waiting.size > 0) this.#schedule(name, lane)
       return this.#tidy(name, lane)
     }
     lane.inFlight++
     const startedMs = performance.now()
     lane.flushedMs = startedMs
-    const taken = this.#take(lane)
-    const { isAlone, isHeavy, activity } = this.#options
+    const { isAlone, isHeavy, activity, rests } = this.#options
     lane.alone = isAlone !== undefined && taken.some(({ item }) => isAlone(item))
-    const heavy = isHeavy !== undefined && taken.some(({ item }) => isHeavy(item))
-    lane.heavy = heavy
+    const heavy = isHeavy === undefined ? [] : taken.filter(({ item }) => isHeavy(item))
+    const resting = new Set(heavy.map(entry => entry.caller))
+    lane.heavy = heavy.length > 0
+    rests.begin(resting)
     this.#flush(name, taken).finally(() => {
       lane.inFlight--
       land()
       const tookMs = performance.now() - startedMs
-      if (heavy) this.#rests.begin(name, new Set(taken.map(entry => entry.caller)), tookMs)
-      else activity.noteFlush(tookMs)
+      rests.end(resting, tookMs)
+      if (heavy.length === 0) activity.noteFlush(tookMs)
       this.#schedule(name, lane)
       this.#tidy(name, lane)
     })
@@ -268,16 +293,19 @@ export class Batcher<Item, Answer> {
   #take(lane: Lane<Item, Answer>): Entry<Item, Answer>[] {
     const { weigh, count, flushWeightMax, flushCountMax } = this.#options
     const { waiting } = lane
-    const parts = waiting.size
+    const parts = this.#callersIn(lane).length
     const taken: Entry<Item, Answer>[] = []
     let [weight, messages] = [0, 0]
     for (const [caller, entries] of waiting) {
       if (weight >= flushWeightMax || messages >= flushCountMax) break
+      if (this.#isHeld(caller, entries[0]!)) continue
       const weightMax = Math.min(flushWeightMax, weight + flushWeightMax / parts)
       const messagesMax = Math.min(flushCountMax, messages + flushCountMax / parts)
       let [length, charge] = [0, 0]
       while (length < entries.length && weight < weightMax && messages < messagesMax) {
-        const entry = entries[length++]!
+        const entry = entries[length]!
+        if (this.#isHeld(caller, entry)) break
+        length++
         weight += weigh(entry.item)
         messages += count(entry.item)
         charge += entry.charge

@@ -11,7 +11,7 @@ import type { Turns } from './turns.ts'
 import type { Wakeups } from './wakeups.ts'
 
 /** The bounds of every batcher. */
-export const batchBounds: Omit<Bounds, 'flights' | 'activity' | 'isPoison'> = {
+export const batchBounds: Omit<Bounds, 'flights' | 'activity' | 'rests' | 'isPoison'> = {
   // A larger flush is hardly cheaper for each message, and leaves less to do side by side. Of 1600
   // messages at hand, the next share is parsed here while the database stores the last.
   flushCountMax: 600,

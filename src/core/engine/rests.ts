@@ -1,7 +1,8 @@
 /**
  * Rests of callers between flushes that keep the database busy for long. Commits of other callers wait
- * for the disk meanwhile, so each such flush is followed by a pause of the same length. While the
- * flushes of others are slow, the pause is longer.
+ * for the disk meanwhile, so each such flush is followed by a pause of the same length. While small
+ * flushes are slow, the pause is longer. All batchers share the rests: work spread over many lanes or
+ * kinds of calls would escape them else.
  */
 import type { Caller } from '../caller.ts'
 import type { Activity } from './activity.ts'
@@ -10,46 +11,63 @@ const restMsMax = 1500
 /** A rest is this many times longer while small flushes are slow. */
 const slowFactor = 3
 
+interface State {
+  underWay: number
+  /** Runs while the caller rests. */
+  timer: NodeJS.Timeout | undefined
+  /** What begins when the caller may go on. */
+  waiting: Set<() => void>
+}
+
 export class Rests {
   readonly #activity: Activity
-  readonly #onEnd: (lane: string) => void
-  /** By lane: the callers that rest there. */
-  readonly #resting = new Map<string, Map<Caller, NodeJS.Timeout>>()
+  /** The callers with a heavy flush under way, and those that rest. */
+  readonly #states = new Map<Caller, State>()
 
-  /** `onEnd` is called when the rest of a caller in a lane has ended. */
-  constructor(activity: Activity, onEnd: (lane: string) => void) {
+  constructor(activity: Activity) {
     this.#activity = activity
-    this.#onEnd = onEnd
   }
 
-  /** A flush of these callers has taken so long. Each of them rests if others call. */
-  begin(lane: string, callers: Set<Caller>, tookMs: number): void {
-    const restMs = Math.min(tookMs * (this.#activity.isSlow ? slowFactor : 1), restMsMax)
+  /** Whether a heavy flush of the caller has to wait: for another one while others call, or for its rest. */
+  holds(caller: Caller): boolean {
+    const state = this.#states.get(caller)
+    if (state === undefined) return false
+    return state.timer !== undefined || this.#activity.hasOthers(caller)
+  }
+
+  /** Calls `start` when the caller is held no longer. */
+  wait(caller: Caller, start: () => void): void {
+    this.#states.get(caller)!.waiting.add(start)
+  }
+
+  /** A heavy flush of these callers begins. */
+  begin(callers: Set<Caller>): void {
     for (const caller of callers) {
-      clearTimeout(this.#resting.get(lane)?.get(caller))
-      if (this.#activity.hasOthers(caller)) this.#begin(lane, caller, restMs)
-      else this.#end(lane, caller)
+      const state = this.#states.get(caller)
+      if (state === undefined) {
+        this.#states.set(caller, { underWay: 1, timer: undefined, waiting: new Set() })
+      } else state.underWay++
     }
   }
 
-  /** Whether each of these callers rests in the lane. Another caller need not wait for their rest. */
-  includeAll(lane: string, callers: Iterable<Caller>): boolean {
-    const resting = this.#resting.get(lane)
-    return resting !== undefined && [...callers].every(caller => resting.has(caller))
+  /** It has ended, and has taken so long. Each of its callers rests if others call. */
+  end(callers: Set<Caller>, tookMs: number): void {
+    const restMs = Math.min(tookMs * (this.#activity.isSlow ? slowFactor : 1), restMsMax)
+    for (const caller of callers) {
+      const state = this.#states.get(caller)!
+      state.underWay--
+      clearTimeout(state.timer)
+      state.timer = undefined
+      if (!this.#activity.hasOthers(caller)) this.#goOn(caller, state)
+      else state.timer = setTimeout(() => this.#goOn(caller, state), restMs)
+    }
   }
 
-  #begin(lane: string, caller: Caller, ms: number): void {
-    const timer = setTimeout(() => {
-      this.#end(lane, caller)
-      this.#onEnd(lane)
-    }, ms)
-    const resting = this.#resting.get(lane)
-    if (resting === undefined) this.#resting.set(lane, new Map([[caller, timer]]))
-    else resting.set(caller, timer)
-  }
-
-  #end(lane: string, caller: Caller): void {
-    const resting = this.#resting.get(lane)
-    if (resting?.delete(caller) === true && resting.size === 0) this.#resting.delete(lane)
+  #goOn(caller: Caller, state: State): void {
+    state.timer = undefined
+    if (state.underWay === 0) this.#states.delete(caller)
+    const waiting = [...state.waiting]
+    state.waiting.clear()
+    for (const start of waiting) start()
   }
 }

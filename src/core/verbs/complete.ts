@@ -11,7 +11,14 @@ import type { Digits } from '../message.ts'
 import type { Completed, EnqueueAnswer, EnqueueRow, Held, Verbs } from '../ports.ts'
 import { deletedEachTime } from '../queue.ts'
 import { uniqueKeyOf } from '../unique.ts'
-import { bytesOf, flushBytesMax, queueAttemptsMax, storeInRounds, type Enqueueing } from './enqueue.ts'
+import {
+  bytesOf,
+  flushBytesMax,
+  largeBytes,
+  queueAttemptsMax,
+  storeInRounds,
+  type Enqueueing
+} from './enqueue.ts'
 import type { Leased, Leasing, LeaseRequest } from './lease.ts'
 import { noRoomFor, refusalOf, stepTo, targetsOf, type Step, type Targets } from './nextSteps.ts'
 import { readReceipts } from './receipts.ts'
@@ -31,6 +38,7 @@ interface Unbound extends Held {
 
 /** One caller's endings: all of them are committed, or none. */
 interface Call {
+  queueId: Digits
   endings: Ending[]
   bytes: number
 }
@@ -75,13 +83,14 @@ export class Completing {
     this.#leasing = leasing
     this.#batcher = new Batcher({
       ...parts.bounds,
-      flush: (queueId, calls) => this.#flush(queueId, calls),
+      flush: (_lane, calls) => this.#flush(calls[0]!.queueId, calls),
       weigh: ({ bytes }) => bytes,
       count: ({ endings }) => endings.reduce((sum, { steps }) => sum + 1 + steps.length, 0),
       isUrgent: () => true,
       flushWeightMax: flushBytesMax,
       share: parts.shares.enqueueBytes,
-      inFlightMax: 2
+      inFlightMax: 2,
+      isHeavy: ({ bytes }) => bytes >= largeBytes
     })
   }
 
@@ -105,7 +114,11 @@ export class Completing {
         (sum, { result, steps }) => sum + (result?.length ?? 0) + bytesOf(steps.map(({ row }) => row)),
         0
       )
-      const answers = await this.#batcher.add(caller, queue.id, { endings, bytes })
+      const answers = await this.#batcher.add(caller, laneOf(queue.id, bytes), {
+        queueId: queue.id,
+        endings,
+        bytes
+      })
       if (answers !== null) {
         current.forEach((index, i) => {
           outcomes[index] = answers[i]!
@@ -245,6 +258,9 @@ interface Due {
   call: Call
   endings: Ending[]
 }
+
+/** Large calls have a lane of their own, so that small ones do not wait for their flushes. */
+const laneOf = (queueId: Digits, bytes: number) => (bytes < largeBytes ? queueId : `${queueId} large`)
 
 /** Enqueues the steps that are due. Throws Refused if a call must be refused. */
 async function followUp(verbs: Verbs, due: Due[]): Promise<Map<Ending, EnqueueAnswer[]>> {

@@ -17,7 +17,7 @@ import { collapse, uniqueKeyOf } from '../unique.ts'
 
 export const flushBytesMax = 4 * 1024 * 1024
 /** Calls of this size have lanes of their own, so that small messages do not wait for their flushes. */
-const largeBytes = 64 * 1024
+export const largeBytes = 64 * 1024
 /** What a message counts beside its body and its headers. */
 const rowBytes = 256
 /** How often a flush is done again that others outran. */

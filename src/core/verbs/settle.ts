@@ -10,6 +10,7 @@ import { ReadyCounts } from '../engine/signals.ts'
 import { storable, type Digits } from '../message.ts'
 import type { ChangedBy, Freed, Held, HeldBy, SettleVerb, Settlers, Standing, Verbs } from '../ports.ts'
 import type { Queue } from '../queue.ts'
+import { largeBytes } from './enqueue.ts'
 import { readReceipts } from './receipts.ts'
 
 /** The outcomes without fields of their own, but for what an ack enqueued. */
@@ -241,7 +242,8 @@ export class Settling {
       flush: (queueId, calls) => this.#flush(verb, queueId, calls),
       weigh: call => call.length,
       count: call => call.length,
-      inFlightMax: 2
+      inFlightMax: 2,
+      isHeavy: call => reasonCharsOf(call) >= largeBytes
     })
     this.#batchers.push(batcher)
     return async (caller, queue, held) => {
@@ -265,6 +267,11 @@ export class Settling {
     const outcomes = await this.outcomesOf(verb, queueId, distinct, settled)
     return calls.map(call => outcomesFor(call, outcomes))
   }
+}
+
+/** Characters of the reasons of failures, which are stored. */
+function reasonCharsOf(held: Held[]): number {
+  return held.reduce((chars, lease) => chars + ('reason' in lease ? String(lease.reason).length : 0), 0)
 }
 
 /** Names one lease of a message. */

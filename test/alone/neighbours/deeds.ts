@@ -206,7 +206,7 @@ export const deeds: Record<string, (order: Order) => Promise<unknown>> = {
   }
 }
 
-/** Deeds that need very much prepared, so they are not among all at once. */
+/** Deeds that are tried by themselves only. Most need very much prepared. */
 export const largeDeeds: typeof deeds = {
   // All fire at the full minute.
   async firings() {},
@@ -217,10 +217,51 @@ export const largeDeeds: typeof deeds = {
       return call(order, 'limits', 'PUT', '/queues/a-groups', JSON.stringify(limits))
     })
   },
+  // Each queue has flushes of its own, because its room is counted.
+  async manyQueues(order) {
+    let n = 0
+    const list = JSON.stringify({ messages: Array(1000).fill({ body: 'a'.repeat(1000) }) })
+    await repeat(16, () => call(order, 'list', 'POST', `/queues/a-bounded-${n++ % bounded}/messages`, list))
+  },
+  async nextMessages(order) {
+    let n = 0
+    await repeat(16, async () => {
+      const receipts = await leaseOf(order, 10)
+      const then = Array.from({ length: 100 }, (_, i) => ({ queue: `a-next-${i}`, body: 'a'.repeat(6000) }))
+      const acks = receipts.map(receipt => ({
+        receipt,
+        then: then.map(next => ({ ...next, idempotencyKey: `${'k'.repeat(200)}${n++}` }))
+      }))
+      if (acks.length > 0) await call(order, 'ack', 'POST', '/queues/a-work/ack', JSON.stringify({ acks }))
+    })
+  },
+  async reasons(order) {
+    await repeat(8, async () => {
+      const receipts = await leaseOf(order, 400)
+      const failures = receipts.map(receipt => ({ receipt, delaySeconds: 0, reason: '😀'.repeat(2048) }))
+      if (failures.length > 0)
+        await call(order, 'fail', 'POST', '/queues/a-work/fail', JSON.stringify({ failures }))
+    })
+  },
+  async documents(order) {
+    await repeat(64, () => call(order, 'document', 'GET', '/openapi.json'))
+  },
   async lapses(order) {
     const lease = '{"max":1000,"leaseSeconds":1}'
     await repeat(4, () => call(order, 'lapse', 'POST', '/queues/a-groups/lease', lease))
   }
+}
+
+async function leaseOf(order: Order, max: number): Promise<string[]> {
+  const text = await call(order, 'lease', 'POST', '/queues/a-work/lease', JSON.stringify({ max }))
+  const { messages = [] } = text === '' ? {} : JSON.parse(text)
+  return messages.map(({ receipt }: { receipt: string }) => receipt)
+}
+
+async function storeWork(order: Order, lists: number): Promise<void> {
+  await call(order, 'prepare', 'PUT', '/queues/a-work', '{"maxAttempts":1000}')
+  const list = JSON.stringify({ messages: Array(1000).fill({ body: 1 }) })
+  for (let n = 0; n < lists; n++) await call(order, 'prepare', 'POST', '/queues/a-work/messages', list)
 }
 
 async function storeGroups(order: Order, settings: object): Promise<void> {
@@ -232,6 +273,7 @@ async function storeGroups(order: Order, settings: object): Promise<void> {
 }
 
 const groups = 100_000
+const bounded = 50
 
 /** Makes what the large deeds need. */
 const preparations: Record<string, (order: Order) => Promise<void>> = {
@@ -252,6 +294,13 @@ const preparations: Record<string, (order: Order) => Promise<void>> = {
       await call(order, 'prepare', 'POST', '/queues/a-groups/lease', '{"max":1000}')
     }
   },
+  async manyQueues(order) {
+    for (let n = 0; n < bounded; n++) {
+      await call(order, 'prepare', 'PUT', `/queues/a-bounded-${n}`, '{"maxDepth":1000000000}')
+    }
+  },
+  nextMessages: order => storeWork(order, 30),
+  reasons: order => storeWork(order, 2),
   lapses: order => storeGroups(order, { ordering: 'group', maxAttempts: 1000 })
 }
 
