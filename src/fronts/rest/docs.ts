@@ -79,11 +79,11 @@ export async function describeApi(): Promise<string> {
 /** Serves the document and Swagger UI. Registered before the routes that it is to show. */
 export async function documentRoutes(app: FastifyInstance): Promise<void> {
   await app.register(swagger, documentOptions)
-  // Made once. It takes ten times as long to write as most answers, and anyone may ask for it.
-  let text: string | undefined
+  // Made once, as bytes. It takes ten times as long to write as most answers, and anyone may ask for it.
+  let bytes: Buffer | undefined
   const send = (reply: FastifyReply) => {
-    text ??= JSON.stringify(app.swagger())
-    return reply.type('application/json; charset=utf-8').send(text)
+    bytes ??= Buffer.from(JSON.stringify(app.swagger()))
+    return reply.type('application/json; charset=utf-8').send(bytes)
   }
   await app.register(swaggerUiRoutes, { send })
   app.get('/openapi.json', { schema: hidden }, async (_request, reply) => send(reply))

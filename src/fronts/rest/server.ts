@@ -5,11 +5,12 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 import type { Broker } from '../../core/broker.ts'
+import { oneByOne } from '../../core/engine/oneByOne.ts'
 import type { Shares } from '../../core/engine/shares.ts'
 import { QueueError } from '../../core/errors.ts'
 import type { ApiKeys } from '../../core/ports.ts'
 import type { Schedules } from '../../core/verbs/schedules.ts'
-import { Answers, HeldBytes } from '../shared/heldBytes.ts'
+import { Answers, HeldBytes, isCounted } from '../shared/heldBytes.ts'
 import { boundPipelines } from '../shared/pipeline.ts'
 import { ReadingPace } from '../shared/readingPace.ts'
 import { connectedBy, guard, shareConnections, type GuardOptions } from '../shared/guard.ts'
@@ -143,7 +144,8 @@ async function toConsole(request: FastifyRequest, reply: FastifyReply): Promise<
 /** Of what a refused answer would have said, these fields do not belong to its refusal. */
 const fieldsOfContent = ['content-length', 'content-encoding', 'cache-control', 'etag', 'last-modified']
 
-// Also of pages, lists and documents, whoever made them. A stream says its length in a field.
+// Also of pages, lists and documents, whoever made them. A stream says its length in a field. One large
+// answer is handed over in each turn of the event loop, so many at once do not hold up the others.
 function countAnswers(app: Server, answers: Answers): void {
   app.addHook('onSend', (request, reply, payload, done) => {
     const bytes =
@@ -151,7 +153,10 @@ function countAnswers(app: Server, answers: Answers): void {
         ? payload.length
         : Number(reply.getHeader('content-length'))
     const refusal = answers.sendOrRefuse(request, reply, bytes)
-    if (refusal === null) return done(null, payload)
+    if (refusal === null) {
+      if (!isCounted(bytes)) return done(null, payload)
+      return oneByOne(request.caller, () => done(null, payload))
+    }
     if (payload instanceof Readable) payload.destroy()
     for (const name of fieldsOfContent) reply.removeHeader(name)
     done(refusal)

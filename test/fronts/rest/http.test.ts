@@ -1,4 +1,5 @@
 /** Details of HTTP that clients, proxies and tools differ in. */
+import { once } from 'node:events'
 import net from 'node:net'
 import { text } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
@@ -236,4 +237,26 @@ t.test('a body of JSON null is refused wherever a body may be left out', async t
   }
   t.strictSame((await holdfast.get('/queues/q')).body.counts, before.counts)
   t.equal((await holdfast.get('/queues/made-of-null')).status, 404)
+})
+
+t.test('many large answers at once let a small one pass', async t => {
+  const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n\r\n`
+  await holdfast.get('/openapi.json') // made at the first call
+  const sockets = Array.from({ length: 65 }, () => net.connect(Number(port), '127.0.0.1'))
+  t.teardown(() => sockets.forEach(socket => socket.destroy()))
+  // The service takes one new connection in each turn of the event loop, so it takes them before.
+  await Promise.all(
+    sockets.map(socket => {
+      socket.write(get('/livez'))
+      return once(socket, 'data')
+    })
+  )
+  const small = sockets.at(-1)!
+  const large = sockets.slice(0, -1)
+  let begun = 0
+  for (const socket of large) socket.once('data', () => begun++)
+  for (const socket of large) socket.write(get('/openapi.json'))
+  small.write(get('/livez'))
+  t.match(String((await once(small, 'data'))[0]), /^HTTP\/1.1 200/)
+  t.ok(begun < large.length / 2, `${begun} large answers came before the small one, asked for last`)
 })
