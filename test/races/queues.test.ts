@@ -115,11 +115,11 @@ t.test('an enqueue that makes queues is stored, however often its queue is delet
   let finds = 0
   const verbs: Partial<SessionVerbs> = {
     async enqueue(session, rows) {
-      if (enqueues++ < 6) await queues.removeQueue(poolB, name)
+      if (enqueues++ < 20) await queues.removeQueue(poolB, name)
       return await messages.enqueue(session, rows)
     },
     async findQueue(session, name) {
-      if (finds++ % 2 === 1) await queues.removeQueue(poolB, name)
+      if (finds++ < 400 && finds % 20 !== 0) await queues.removeQueue(poolB, name)
       return await queues.findQueue(session, name)
     }
   }

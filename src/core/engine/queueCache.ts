@@ -7,8 +7,8 @@ import type { Siblings } from './siblings.ts'
 import type { Turns } from './turns.ts'
 
 const queuesMax = 10_000
-/** A queue that was just made may be deleted before it is looked up. */
-const makingAttemptsMax = 10
+/** A queue that was just made may be deleted before it is looked up: by a busy caller, in half of them. */
+const makingAttemptsMax = 100
 
 /**
  * Looks up the settings of each queue at most once a second. Statements that need exact settings

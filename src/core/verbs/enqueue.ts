@@ -22,8 +22,8 @@ export const largeBytes = 64 * 1024
 const rowBytes = 256
 /** How often a flush is done again that others outran. */
 const outrunMax = 5
-/** Others may delete the queue again and again meanwhile. */
-export const queueAttemptsMax = 10
+/** Others may delete the queue again and again meanwhile: a busy caller does so in half of the attempts. */
+export const queueAttemptsMax = 100
 
 const undone = 'nothing was stored'
 
