@@ -239,8 +239,9 @@ export const largeDeeds: typeof deeds = {
     await repeat(8, async () => {
       const receipts = await leaseOf(order, 400)
       const failures = receipts.map(receipt => ({ receipt, delaySeconds: 0, reason: '😀'.repeat(2048) }))
-      if (failures.length > 0)
+      if (failures.length > 0) {
         await call(order, 'fail', 'POST', '/queues/a-work/fail', JSON.stringify({ failures }))
+      }
     })
   },
   async documents(order) {
