@@ -1,6 +1,7 @@
 /** Failures by reason: dead, moved and backing-off messages whose last attempts ended for a like reason. */
 import type { Caller } from '../caller.ts'
 import { countSecondsMax, failureGroupsMax, failuresExaminedMax } from '../limits.ts'
+import { oneByOne } from '../engine/oneByOne.ts'
 import type { Parts } from '../engine/parts.ts'
 import type { Pass } from '../engine/turns.ts'
 import type { Digits, FailingState } from '../message.ts'
@@ -46,10 +47,16 @@ export class FailureGroups {
   async list(caller: Caller, name: string, states: FailingState[], signal: AbortSignal): Promise<Failures> {
     const { queueCache, searchTurns } = this.#parts
     const { id } = await queueCache.find(caller, name)
-    return await searchTurns.run(caller, pass => this.#group(id, states, signal, pass))
+    return await searchTurns.run(caller, pass => this.#group(caller, id, states, signal, pass))
   }
 
-  async #group(queueId: Digits, states: FailingState[], signal: AbortSignal, pass: Pass): Promise<Failures> {
+  async #group(
+    caller: Caller,
+    queueId: Digits,
+    states: FailingState[],
+    signal: AbortSignal,
+    pass: Pass
+  ): Promise<Failures> {
     const { store } = this.#parts
     const groups = new Map<string, FailureGroup>()
     const timely = AbortSignal.any([signal, AbortSignal.timeout(countSecondsMax * 1000)])
@@ -58,7 +65,7 @@ export class FailureGroups {
       let after: Digits | null = '0'
       for (let left = failuresExaminedMax; after !== null && left > 0 && !timely.aborted;) {
         const step = await store.last.findFailed(queueId, state, after, left)
-        for (const message of step.failed) enter(groups, state, message)
+        await enterAll(caller, groups, state, step.failed)
         left -= step.examined
         after = step.cursor
         if (after !== null && left > 0) await pass()
@@ -71,6 +78,26 @@ export class FailureGroups {
       groupsLeftOut: Math.max(0, groups.size - failureGroupsMax),
       more
     }
+  }
+}
+
+/** Folding this many long reasons takes about a millisecond. */
+const enteredMax = 50
+
+/** Enters the messages in their groups, a part of them in each turn of the caller. */
+async function enterAll(
+  caller: Caller,
+  groups: Map<string, FailureGroup>,
+  state: FailingState,
+  messages: FailedMessage[]
+): Promise<void> {
+  for (let first = 0; first < messages.length; first += enteredMax) {
+    await new Promise<void>(resolve =>
+      oneByOne(caller, () => {
+        for (const message of messages.slice(first, first + enteredMax)) enter(groups, state, message)
+        resolve()
+      })
+    )
   }
 }
 
