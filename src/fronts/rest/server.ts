@@ -10,7 +10,7 @@ import type { Shares } from '../../core/engine/shares.ts'
 import { QueueError } from '../../core/errors.ts'
 import type { ApiKeys } from '../../core/ports.ts'
 import type { Schedules } from '../../core/verbs/schedules.ts'
-import { Answers, HeldBytes, isCounted } from '../shared/heldBytes.ts'
+import { Answers, HeldBytes } from '../shared/heldBytes.ts'
 import { boundPipelines } from '../shared/pipeline.ts'
 import { ReadingPace } from '../shared/readingPace.ts'
 import { connectedBy, guard, shareConnections, type GuardOptions } from '../shared/guard.ts'
@@ -144,6 +144,9 @@ async function toConsole(request: FastifyRequest, reply: FastifyReply): Promise<
 /** Of what a refused answer would have said, these fields do not belong to its refusal. */
 const fieldsOfContent = ['content-length', 'content-encoding', 'cache-control', 'etag', 'last-modified']
 
+/** Handing over an answer of this size takes the event loop a tenth of a millisecond. */
+const largeAnswerBytes = 64 * 1024
+
 // Also of pages, lists and documents, whoever made them. A stream says its length in a field. One large
 // answer is handed over in each turn of the event loop, so many at once do not hold up the others.
 function countAnswers(app: Server, answers: Answers): void {
@@ -154,7 +157,7 @@ function countAnswers(app: Server, answers: Answers): void {
         : Number(reply.getHeader('content-length'))
     const refusal = answers.sendOrRefuse(request, reply, bytes)
     if (refusal === null) {
-      if (!isCounted(bytes)) return done(null, payload)
+      if (!(bytes >= largeAnswerBytes)) return done(null, payload) // NaN too: a stream of unknown length
       return oneByOne(request.caller, () => done(null, payload))
     }
     if (payload instanceof Readable) payload.destroy()
