@@ -460,8 +460,9 @@ async function sweepOften(database: Database, session: Session, queueId: string)
   }
   for (let time = 0; time < times; time++) {
     await prepare()
-    for (const others of [exposeOthers, sweepOtherLeases])
-      {await session.query(others, ['-infinity', false, '0'])}
+    for (const others of [exposeOthers, sweepOtherLeases]) {
+      await session.query(others, ['-infinity', false, '0'])
+    }
   }
   await prepare()
   await new Promise<void>((resolve, reject) => {
