@@ -2,7 +2,7 @@
  * Rests of callers between flushes that keep the database busy for long. Commits of other callers wait
  * for the disk meanwhile, so each such flush is followed by a pause of the same length. While small
  * flushes are slow, the pause is longer. All batchers share the rests: work spread over many lanes or
- * kinds of calls would escape them else.
+ * kinds of calls would otherwise escape them.
  */
 import type { Caller } from '../caller.ts'
 import type { Activity } from './activity.ts'

@@ -226,9 +226,9 @@ class TimedSweeper implements Sweeper {
   }
 
   /**
-   * Takes rows of the queues that have few, which would else wait for all rows of a queue that has many.
-   * Those are found among all that is due. If none are left, the next time looks only at what falls
-   * due after them.
+   * Takes rows of queues that have few. Otherwise they would wait for a queue that has many. The first
+   * time looks at all that is due. Once it has left no such row, the next time looks only at what has
+   * fallen due since.
    */
   async #takeOthers({ ofOthers, rowsMax }: Work, [from, careful]: unknown[], swept: SweptQueue[]) {
     this.#others ??= { from, dueMs: performance.now() + othersAfterMs }
