@@ -225,6 +225,18 @@ t.test('a push goes on with the trace of its message, and tells of a failure', a
   spans.take()
 })
 
+t.test('what a new push leases is no part of the request that set it', async t => {
+  const hook = await endpoint(t, () => ({ status: 200 }))
+  await holdfast.call('PUT', '/queues/waiting', {})
+  await holdfast.post('/queues/waiting/messages', { body: 1 }, sent)
+  spans.take()
+  await holdfast.call('PUT', '/queues/waiting/push', { url: hook.url })
+  await spans.named('push waiting')
+  t.match(spans.take(), [{ name: 'push waiting' }])
+  await holdfast.call('DELETE', '/queues/waiting/push')
+  spans.take()
+})
+
 t.test('errors are recorded', async t => {
   const message = (await holdfast.post('/queues/mail/messages', { body: 1, idempotencyKey: 'k' })).body.id
   await holdfast.post('/queues/mail/messages', { body: 2, idempotencyKey: 'k' })

@@ -1,4 +1,5 @@
 /** The push front: delivers the messages of every queue that has a push. */
+import { AsyncResource } from 'node:async_hooks'
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Broker } from '../../core/broker.ts'
@@ -75,7 +76,8 @@ export class PushFront {
       onError
     }
     broker.pushes.states.read = queueId => this.#pushers.get(queueId)?.state ?? null
-    broker.pushes.onRead = pushes => this.#take(pushes)
+    // A request that changes a push starts a pusher, whose work is no part of that request.
+    broker.pushes.onRead = AsyncResource.bind((pushes: Push[]) => this.#take(pushes))
   }
 
   /**
