@@ -2,7 +2,7 @@
 import type { QueueError } from './errors.ts'
 import type { Caller } from './caller.ts'
 import type { Completion } from './completion.ts'
-import type { Bounds } from './engine/batcher.ts'
+import type { Bounds } from './engine/batcherOptions.ts'
 import { batchBounds, type Parts } from './engine/parts.ts'
 import { PushStates } from './engine/pushStates.ts'
 import { QueueCache } from './engine/queueCache.ts'
@@ -90,7 +90,7 @@ export class Broker {
       shares,
       turns,
       // One connection stays free for short work.
-      searchTurns: new Turns(Math.max(1, lastConnections - 1), shares.searches)
+      searchTurns: new Turns(Math.max(1, lastConnections - 1), shares.searches, { rests })
     }
     this.#enqueueing = new Enqueueing(parts, options)
     this.#settling = new Settling(parts, (caller, queue, acks) => this.#leaseFlushes.ack(caller, queue, acks))

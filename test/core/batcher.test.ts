@@ -2,7 +2,8 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Activity } from '../../src/core/engine/activity.ts'
-import { Batcher, type BatcherOptions } from '../../src/core/engine/batcher.ts'
+import { Batcher } from '../../src/core/engine/batcher.ts'
+import type { BatcherOptions } from '../../src/core/engine/batcherOptions.ts'
 import { Flights } from '../../src/core/engine/flights.ts'
 import { Rests } from '../../src/core/engine/rests.ts'
 import { callerNamed, shareOf, tester } from '../support/callers.ts'
@@ -303,6 +304,8 @@ t.test('a stuck lane takes no more, and calls that waited too long are refused, 
     { code: 'overloaded' },
     'halfway to the limit the lane takes no more'
   )
+  t.match(under.refusal(tester, 'a'), { code: 'overloaded' }, 'which is known before an item is made')
+  t.equal(under.refusal(tester, 'b'), null)
   const other = under.add(tester, 'b', 4)
   while (flushes.length < 2) await turn()
   flushes[1]!.answer()

@@ -2,6 +2,8 @@
 import { mock } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
+import { Activity } from '../../src/core/engine/activity.ts'
+import { Rests } from '../../src/core/engine/rests.ts'
 import { Turns } from '../../src/core/engine/turns.ts'
 import { callerNamed, shareOf, tester } from '../support/callers.ts'
 
@@ -118,4 +120,98 @@ t.test('a call that gets no turn in three seconds is refused', async t => {
   await late
   await end('first')
   await first
+})
+
+/** Turns with rests, and whether others call. */
+function resting(slots: number) {
+  const others = { call: true }
+  const activity = new (class extends Activity {
+    override hasOthers = () => others.call
+  })()
+  const rests = new Rests(activity)
+  return { others, rests, turns: new Turns(slots, shareOf(100), { rests }) }
+}
+
+/** Keeps the processor busy, so that the time of a step is known. */
+function work(ms: number): void {
+  const untilMs = performance.now() + ms
+  while (performance.now() < untilMs);
+}
+
+t.test('a caller does one piece of heavy work at a time, and rests after each step', async t => {
+  const { turns } = resting(9)
+  const [heavy, other] = [callerNamed('heavy'), callerNamed('other')]
+  const times: { step: string; beganMs: number; endedMs: number }[] = []
+  const steps = (name: string) => async (pass: () => Promise<void>) => {
+    for (const step of ['1', '2']) {
+      const beganMs = performance.now()
+      await turn()
+      work(20)
+      times.push({ step: name + step, beganMs, endedMs: performance.now() })
+      await pass()
+    }
+  }
+  const keptAlive = setInterval(() => {}, 1000)
+  const all = [turns.run(heavy, steps('a'), true), turns.run(heavy, steps('b'), true)]
+  t.equal(await turns.run(other, async () => 'at once', true), 'at once', 'nobody else waits')
+  t.equal(await turns.run(heavy, async () => 'at once'), 'at once', 'nor does its light work')
+  t.strictSame(times, [])
+  await Promise.all(all)
+  clearInterval(keptAlive)
+  t.strictSame(
+    times.map(({ step }) => step),
+    ['a1', 'b1', 'a2', 'b2']
+  )
+  const restsMs = times.slice(1).map(({ beganMs }, n) => beganMs - times[n]!.endedMs)
+  for (const restMs of restsMs) t.ok(restMs >= 19, `it rests for ${restMs} ms`)
+})
+
+t.test('a caller that is alone does not rest', async t => {
+  const { turns, others } = resting(9)
+  others.call = false
+  const startedMs = performance.now()
+  await turns.run(
+    tester,
+    async pass => {
+      for (let step = 0; step < 3; step++) {
+        work(100)
+        await pass()
+      }
+    },
+    true
+  )
+  t.ok(performance.now() - startedMs < 390)
+})
+
+t.test('heavy work that waits three seconds for the rests of its caller is refused', async t => {
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+  const { turns, rests } = resting(9)
+  const heavy = callerNamed('heavy')
+  rests.begin(new Set([heavy]))
+  const waiting = turns.run(heavy, async () => 'served', true)
+  await turn()
+  mock.timers.tick(3001)
+  await t.rejects(waiting, { code: 'shareUsedUp', outcome: 'none' })
+  rests.end(new Set([heavy]), 0)
+  mock.timers.tick(1)
+  t.equal(await turns.run(heavy, async () => 'served', true), 'served')
+})
+
+t.test('heavy work that gets no turn leaves the others of its caller to go on', async t => {
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+  const { turns, rests } = resting(1)
+  const [heavy, other] = [callerNamed('heavy'), callerNamed('other')]
+  const blocking = Promise.withResolvers<string>()
+  const all = [turns.run(other, () => blocking.promise)]
+  const waiting = turns.run(heavy, async () => 'served', true)
+  await turn()
+  t.ok(rests.holds(heavy))
+  mock.timers.tick(3001)
+  await t.rejects(waiting, { code: 'overloaded', outcome: 'none' })
+  mock.timers.tick(1)
+  t.notOk(rests.holds(heavy))
+  blocking.resolve('ended')
+  t.strictSame(await Promise.all(all), ['ended'])
 })

@@ -24,7 +24,7 @@ export class AutoQueues {
   constructor(store: Store, turns: Pick<Turns, 'run'>, places: Share, max: number) {
     this.#store = store
     this.#turns = turns
-    this.#makers = new Turns(1, places, waitSecondsMax)
+    this.#makers = new Turns(1, places, { waitSecondsMax })
     this.#max = max
   }
 

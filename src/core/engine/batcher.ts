@@ -3,69 +3,7 @@
  */
 import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
-import type { Activity } from './activity.ts'
-import type { Flights } from './flights.ts'
-import type { Rests } from './rests.ts'
-import type { Share } from './share.ts'
-
-export interface BatcherOptions<Item, Answer> {
-  /**
-   * Commits all items, and answers each with an answer or an error, in their order. What it throws
-   * is the answer of every item.
-   */
-  flush: (lane: string, items: Item[]) => Promise<(Answer | Error)[]>
-  /** What one item counts against the bounds of weight. */
-  weigh: (item: Item) => number
-  /** Messages in one item. */
-  count: (item: Item) => number
-  /** A flush takes items until their weight, or their messages, reach these. */
-  flushWeightMax: number
-  flushCountMax: number
-  /** Bounds the weight of what waits, over all lanes. */
-  share: Share
-  /** Bounds the items that wait: each counts at least this part of the share's total. */
-  waitingItemsMax: number
-  /**
-   * An item that has waited longer is turned away, rather than done late. When a caller's oldest in
-   * a lane has waited half as long, the lane takes no more items of that caller.
-   */
-  waitingMsMax: number
-  /** Items that make room for others. They get more room, and may wait three times as long. */
-  isUrgent: (item: Item) => boolean
-  /**
-   * Flushes of one lane in flight at once. A second one starts only beside a slow one, or when half
-   * a flush waits.
-   */
-  inFlightMax: number
-  /** Bounds the flushes in flight of all lanes, of all batchers that share it. null: no bound. */
-  flights: Flights | null
-  /** Items whose flush a second one would only wait for. It then starts only beside a slow one. */
-  isAlone?: (item: Item) => boolean
-  /** Who has called lately. Every batcher tells it. */
-  activity: Activity
-  /** Who rests after heavy items, in all batchers that share it. */
-  rests: Rests
-  /**
-   * Items whose flush keeps the database busy for long. While others call, a caller has one of them
-   * under way, in any lane, and rests after it for as long as it took.
-   */
-  isHeavy?: (item: Item) => boolean
-  /** Whether an error is the fault of one item. The flush is then split to find that item. */
-  isPoison: (error: unknown) => boolean
-}
-
-/** The bounds that several batchers share. */
-export type Bounds = Pick<
-  BatcherOptions<unknown, unknown>,
-  | 'flushWeightMax'
-  | 'flushCountMax'
-  | 'waitingItemsMax'
-  | 'waitingMsMax'
-  | 'flights'
-  | 'activity'
-  | 'rests'
-  | 'isPoison'
->
+import type { BatcherOptions } from './batcherOptions.ts'
 
 interface Entry<Item, Answer> {
   item: Item
@@ -133,9 +71,12 @@ export class Batcher<Item, Answer> {
 
   /**
    * The refusal of an item now; null where there may be room. A cheap check before the item is made.
-   * A caller that was refused is refused again until something leaves.
+   * A caller that was refused is refused again until something leaves. With `lane`, it knows whether
+   * the lane takes no more items of the caller.
    */
-  refusal(caller: Caller): QueueError | null {
+  refusal(caller: Caller, lane?: string): QueueError | null {
+    const entries = lane === undefined ? undefined : this.#lanes.get(lane)?.waiting.get(caller)
+    if (entries !== undefined && this.#isLate(entries)) return overloaded
     return this.#refused.get(caller) ?? this.#options.share.refusal(caller, this.#chargeMin)
   }
 
@@ -144,7 +85,7 @@ export class Batcher<Item, Answer> {
    * much waits, and with overloaded when the item has waited too long. Nothing was done then.
    */
   add(caller: Caller, lane: string, item: Item): Promise<Answer> {
-    const { weigh, count, isUrgent, share, waitingMsMax, activity } = this.#options
+    const { weigh, count, isUrgent, share, activity } = this.#options
     const weight = weigh(item)
     const charge = Math.max(weight, this.#chargeMin)
     const urgent = isUrgent(item)
@@ -160,9 +101,7 @@ export class Batcher<Item, Answer> {
     if (entries === undefined) {
       entries = []
       state.waiting.set(caller, entries)
-    } else if (!urgent && sinceMs - entries[0]!.sinceMs > waitingMsMax / 2) {
-      return Promise.reject(overloaded)
-    }
+    } else if (!urgent && this.#isLate(entries)) return Promise.reject(overloaded)
     share.hold(caller, charge)
     this.#waitingItems++
     this.#watch ??= this.#watchSoon()
@@ -173,6 +112,11 @@ export class Batcher<Item, Answer> {
       if (state.start === null) this.#schedule(lane, state)
       else this.#options.flights!.wait(caller, state.start)
     })
+  }
+
+  /** Whether the oldest of a caller's items has waited so long that more of them would be late. */
+  #isLate([oldest]: Entry<Item, Answer>[]): boolean {
+    return performance.now() - oldest!.sinceMs > this.#options.waitingMsMax / 2
   }
 
   /** Resolves once nothing waits and nothing is in flight. */

@@ -1,6 +1,6 @@
 /** What the verbs share. Each verb takes from it the parts that it needs. */
 import type { Store } from '../ports.ts'
-import type { Bounds } from './batcher.ts'
+import type { Bounds } from './batcherOptions.ts'
 import type { PushStates } from './pushStates.ts'
 import type { QueueCache } from './queueCache.ts'
 import type { ReplicaStats } from './replicaStats.ts'

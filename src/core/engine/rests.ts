@@ -1,8 +1,8 @@
 /**
- * Rests of callers between flushes that keep the database busy for long. Commits of other callers wait
- * for the disk meanwhile, so each such flush is followed by a pause of the same length. While small
- * flushes are slow, the pause is longer. All batchers share the rests: work spread over many lanes or
- * kinds of calls would otherwise escape them.
+ * Rests of callers between pieces of heavy work: flushes and searches that keep the database busy for
+ * long. Other callers wait for the disk or a processor meanwhile, so each is followed by a pause of the
+ * same length. While small flushes are slow, the pause is longer. All batchers and the turns of searches
+ * share the rests: work spread over many lanes or kinds of calls would otherwise escape them.
  */
 import type { Caller } from '../caller.ts'
 import type { Activity } from './activity.ts'
@@ -21,14 +21,14 @@ interface State {
 
 export class Rests {
   readonly #activity: Activity
-  /** The callers with a heavy flush under way, and those that rest. */
+  /** The callers with heavy work under way, and those that rest. */
   readonly #states = new Map<Caller, State>()
 
   constructor(activity: Activity) {
     this.#activity = activity
   }
 
-  /** Whether a heavy flush of the caller has to wait: for another one while others call, or for its rest. */
+  /** Whether heavy work of the caller has to wait: for another piece while others call, or for its rest. */
   holds(caller: Caller): boolean {
     const state = this.#states.get(caller)
     if (state === undefined) return false
@@ -40,7 +40,12 @@ export class Rests {
     this.#states.get(caller)!.waiting.add(start)
   }
 
-  /** A heavy flush of these callers begins. */
+  /** Calls it no longer. */
+  leave(caller: Caller, start: () => void): void {
+    this.#states.get(caller)?.waiting.delete(start)
+  }
+
+  /** Heavy work of these callers begins. */
   begin(callers: Set<Caller>): void {
     for (const caller of callers) {
       const state = this.#states.get(caller)

@@ -5,12 +5,15 @@
  */
 import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
+import type { Rests } from './rests.ts'
 import type { Share } from './share.ts'
 import { Slots } from './slots.ts'
 
 const waitSecondsMaxDefault = 3
 /** Work that has passed its turn is half done, so it waits longer for its next turn. */
 const returnSecondsMax = 60
+
+const none: Set<Caller> = new Set()
 
 /** Lets those that wait have the turn, and resolves when it is the caller's turn again. */
 export type Pass = () => Promise<void>
@@ -21,69 +24,122 @@ const tooLong = new QueueError(
     'Send the request again a little later.'
 )
 
+const mustRest = new QueueError(
+  'shareUsedUp',
+  'Searches, bulk actions and large calls of one caller take turns while others call, and this caller has ' +
+    'too many of them; nothing was changed. Send the request again when some of them have ended.'
+)
+
+/** Where a caller waits until `start` is called. */
+interface Line {
+  wait: (caller: Caller, start: () => void) => void
+  leave: (caller: Caller, start: () => void) => void
+}
+
+interface TurnsOptions {
+  waitSecondsMax?: number
+  /** Who rests after heavy work. Left out: no work is heavy. */
+  rests?: Rests
+}
+
 export class Turns {
   readonly #slots: Slots<() => void>
   readonly #places: Share
   readonly #waitSecondsMax: number
+  readonly #rests: Rests | null
 
   /** `places` is the bound of those that wait. */
-  constructor(slots: number, places: Share, waitSecondsMax = waitSecondsMaxDefault) {
+  constructor(
+    slots: number,
+    places: Share,
+    { waitSecondsMax = waitSecondsMaxDefault, rests }: TurnsOptions = {}
+  ) {
     this.#slots = new Slots(slots)
     this.#places = places
     this.#waitSecondsMax = waitSecondsMax
+    this.#rests = rests ?? null
   }
 
   /**
    * Runs the work when it is the caller's turn. Refuses with shareUsedUp or overloaded when too
-   * many wait, and with overloaded when no turn came in time. Work that calls `pass` may be refused
-   * there too.
+   * many wait, and when no turn came in time. Work that calls `pass` may be refused there too.
+   *
+   * Heavy work keeps the database busy for long. While others call, a caller does one piece of it at a
+   * time, and rests after each step.
    */
-  async run<T>(caller: Caller, work: (pass: Pass) => Promise<T>): Promise<T> {
-    if (this.#slots.areFree(caller)) this.#slots.take(caller)
-    else {
-      this.#places.take(caller, 1)
-      await this.#wait(caller, this.#waitSecondsMax)
-    }
+  async run<T>(caller: Caller, work: (pass: Pass) => Promise<T>, isHeavy = false): Promise<T> {
+    const heavy = isHeavy ? new Set([caller]) : none
+    await this.#enter(caller, heavy, this.#waitSecondsMax, 'take')
     let isInside = true
-    const pass = async () => {
-      if (!this.#slots.areAwaited) return
+    let sinceMs = performance.now()
+    const leave = () => {
       isInside = false
-      // It waits before it gives the turn back, because that hands the turn to whoever waits.
-      this.#places.hold(caller, 1)
-      const again = this.#wait(caller, returnSecondsMax)
-      this.#give(caller)
-      await again
+      this.#slots.give(caller, (_, start) => start())
+      this.#rests?.end(heavy, performance.now() - sinceMs)
+    }
+    const pass = async () => {
+      if (!isHeavy && !this.#slots.areAwaited) return
+      leave()
+      await this.#enter(caller, heavy, returnSecondsMax, 'hold')
       isInside = true
+      sinceMs = performance.now()
     }
     try {
       return await work(pass)
     } finally {
-      if (isInside) this.#give(caller)
+      if (isInside) leave()
     }
   }
 
-  #give(caller: Caller): void {
-    this.#slots.give(caller, (_, start) => start())
+  /** Waits until the caller has rested from heavy work, and for a turn. Takes the turn. */
+  async #enter(
+    caller: Caller,
+    heavy: Set<Caller>,
+    secondsMax: number,
+    place: 'take' | 'hold'
+  ): Promise<void> {
+    const untilMs = performance.now() + secondsMax * 1000
+    while (heavy.size > 0 && this.#rests?.holds(caller) === true) {
+      this.#places[place](caller, 1)
+      await this.#wait(caller, this.#rests, untilMs, mustRest)
+      // A batcher that has waited before this work begins in a turn of the event loop too.
+      await new Promise(setImmediate)
+    }
+    this.#rests?.begin(heavy)
+    if (this.#slots.areFree(caller)) return this.#slots.take(caller)
+    try {
+      this.#places[place](caller, 1)
+      await this.#wait(caller, this.#slots, untilMs, tooLong, () => this.#slots.take(caller))
+    } catch (error) {
+      this.#rests?.end(heavy, 0)
+      throw error
+    }
   }
 
-  /** Waits for a turn in a place that is taken, and takes it. */
-  #wait(caller: Caller, secondsMax: number): Promise<void> {
+  /** Waits in a place that is taken, and gives it back. Throws the refusal when the time is over. */
+  #wait(
+    caller: Caller,
+    line: Line,
+    untilMs: number,
+    refusal: QueueError,
+    onStart?: () => void
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
       const leave = () => {
         clearTimeout(timer)
         this.#places.give(caller, 1)
-        this.#slots.leave(caller, start)
+        line.leave(caller, start)
       }
       const timer = setTimeout(() => {
         leave()
-        reject(tooLong)
-      }, secondsMax * 1000)
+        reject(refusal)
+      }, untilMs - performance.now())
       const start = () => {
         leave()
-        this.#slots.take(caller)
+        onStart?.()
         resolve()
       }
-      this.#slots.wait(caller, start)
+      line.wait(caller, start)
     })
   }
 }

@@ -1,5 +1,6 @@
 /** Browsing: pages of messages, and one message with its history. */
 import type { Caller } from '../caller.ts'
+import { largeCount } from '../large.ts'
 import { answerBytesMax } from '../limits.ts'
 import type { Parts } from '../engine/parts.ts'
 import { messageNotFound, type Digits, type MessageDetail, type MessagePage } from '../message.ts'
@@ -21,11 +22,12 @@ export class Browsing {
   async browse(caller: Caller, name: string, asked: PageAsked): Promise<MessagePage> {
     const { store, queueCache, shares, searchTurns } = this.#parts
     const { id } = await queueCache.find(caller, name)
-    return await searchTurns.run(caller, async () => {
+    const page = async () => {
       const backlogged = shares.answerBytes.refusal(caller, 1)
       if (backlogged !== null) throw backlogged
       return await store.last.browse(id, asked, answerBytesMax)
-    })
+    }
+    return await searchTurns.run(caller, page, isHeavy(asked))
   }
 
   async message(caller: Caller, name: string, id: Digits, wait: Wait | null): Promise<MessageDetail> {
@@ -37,3 +39,7 @@ export class Browsing {
     return message
   }
 }
+
+/** Whether a page may take the database long. */
+const isHeavy = ({ limit, where }: PageAsked) =>
+  limit >= largeCount || (where !== null && (where.contains ?? where.reason) !== null)

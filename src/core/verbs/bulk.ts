@@ -52,7 +52,7 @@ export class Bulk {
     // A queue deleted in the last second may be remembered here, and still have rows to count.
     queueCache.forget(name)
     const { id } = await queueCache.find(caller, name)
-    return await searchTurns.run(caller, pass => store.last.countMatches(id, work, { signal, pass }))
+    return await searchTurns.run(caller, pass => store.last.countMatches(id, work, { signal, pass }), true)
   }
 
   async cancel(caller: Caller, name: string, id: Digits): Promise<void> {
@@ -90,7 +90,7 @@ export async function inChunks(
     if (freed !== null) signals.onReady(readyIn, freed.count, freed.position)
   }
   await searchTurns
-    .run(caller, pass => work(store.last, queue, onDone, pass))
+    .run(caller, pass => work(store.last, queue, onDone, pass), true)
     .catch((error: Error) => {
       throw done > 0 ? partlyDone(error) : error
     })

@@ -7,18 +7,12 @@ import type { Completion, Followed, NextMessage } from '../completion.ts'
 import { Batcher } from '../engine/batcher.ts'
 import type { Parts } from '../engine/parts.ts'
 import { partlyDone, QueueError } from '../errors.ts'
+import { largeBytes } from '../large.ts'
 import type { Digits } from '../message.ts'
 import type { Completed, EnqueueAnswer, EnqueueRow, Held, Verbs } from '../ports.ts'
 import { deletedEachTime } from '../queue.ts'
 import { uniqueKeyOf } from '../unique.ts'
-import {
-  bytesOf,
-  flushBytesMax,
-  largeBytes,
-  queueAttemptsMax,
-  storeInRounds,
-  type Enqueueing
-} from './enqueue.ts'
+import { bytesOf, flushBytesMax, queueAttemptsMax, storeInRounds, type Enqueueing } from './enqueue.ts'
 import type { Leased, Leasing, LeaseRequest } from './lease.ts'
 import { noRoomFor, refusalOf, stepTo, targetsOf, type Step, type Targets } from './nextSteps.ts'
 import { readReceipts } from './receipts.ts'

@@ -8,6 +8,7 @@ import { ReadyCounts } from '../engine/signals.ts'
 import { theService, type Caller } from '../caller.ts'
 import { idempotencyMismatch, queueFull, uniqueGroup } from '../enqueueRefusals.ts'
 import { pointedAt, type QueueError } from '../errors.ts'
+import { largeBytes } from '../large.ts'
 import { checkOrdered, hasLines, isOrdered } from '../lines.ts'
 import { messageBytesMax } from '../limits.ts'
 import { checkBodySize, type Digits, type Enqueued, type NewMessage } from '../message.ts'
@@ -16,10 +17,8 @@ import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
 import { collapse, uniqueKeyOf } from '../unique.ts'
 
 export const flushBytesMax = 4 * 1024 * 1024
-/** Calls of this size have lanes of their own, so that small messages do not wait for their flushes. */
-export const largeBytes = 64 * 1024
 /** What a message counts beside its body and its headers. */
-const rowBytes = 256
+export const rowBytes = 256
 /** How often a flush is done again that others outran. */
 const outrunMax = 5
 /** Others may delete the queue again and again meanwhile: a busy caller does so in half of the attempts. */
@@ -73,6 +72,12 @@ export class Enqueueing {
 
   refusal(caller: Caller): QueueError | null {
     return this.#batcher.refusal(caller)
+  }
+
+  /** Throws the refusal of messages that would be stored together, of as many bytes as `bytesOf` counts. */
+  checkRoom(caller: Caller, messages: NewMessage[], queues: Queue[], bytes: number): void {
+    const refusal = this.#batcher.refusal(caller, laneOf(messages, queues, bytes))
+    if (refusal !== null) throw refusal
   }
 
   readonly #makeQueue = (caller: Caller, name: string): Promise<void> => this.#autoQueues.make(caller, name)
@@ -246,7 +251,7 @@ export function rowsFor(queue: Queue): (message: NewMessage, pointer: string) =>
 
 /** What rows count while they wait to be stored. */
 export function bytesOf(rows: EnqueueRow[]): number {
-  return rows.reduce((bytes, row) => bytes + contentBytesOf(row) + rowBytes, 0)
+  return rows.reduce((bytes, row) => bytes + contentBytesOf(row), rows.length * rowBytes)
 }
 
 /** The size of what a message carries. */
@@ -287,14 +292,14 @@ const isBounded = ({ settings }: Queue) => settings.maxDepth !== null
 // A queue with a maxDepth has a lane of its own, in which its room is counted. Calls of several
 // queues share one for that. Unique keys have a lane of their own, by queue: so no other enqueue waits
 // for their statement.
-function laneOf(rows: EnqueueRow[], queues: Queue[], bytes: number): string {
+function laneOf(messages: NewMessage[], queues: Queue[], bytes: number): string {
   if (queues.some(isBounded)) return queues.length === 1 ? queues[0]!.id : 'bounded'
   const kinds = [
-    ...(rows.some(({ unique }) => unique !== undefined)
+    ...(messages.some(({ unique }) => unique !== undefined)
       ? ['unique', queues.length === 1 ? queues[0]!.id : 'several']
       : []),
-    hasKeys(rows) ? 'keyed' : 'plain',
-    ...(rows.some(({ lined }) => lined) ? ['lined'] : []),
+    hasKeys(messages) ? 'keyed' : 'plain',
+    ...(queues.some(({ settings }) => hasLines(settings)) ? ['lined'] : []),
     ...(bytes < largeBytes ? [] : ['large'])
   ]
   return kinds.join(' ')
@@ -346,8 +351,8 @@ function isRefusable({ idempotencyKey, firstWins, unique, lined }: EnqueueRow): 
   return (idempotencyKey !== undefined && !firstWins) || (unique !== undefined && lined === true)
 }
 
-function hasKeys(rows: EnqueueRow[]): boolean {
-  return rows.some(row => row.idempotencyKey !== undefined)
+function hasKeys(messages: NewMessage[]): boolean {
+  return messages.some(({ idempotencyKey }) => idempotencyKey !== undefined)
 }
 
 function idempotencyKeyOf({ queueId, idempotencyKey }: EnqueueRow): string | null {

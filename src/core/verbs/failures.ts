@@ -47,7 +47,7 @@ export class FailureGroups {
   async list(caller: Caller, name: string, states: FailingState[], signal: AbortSignal): Promise<Failures> {
     const { queueCache, searchTurns } = this.#parts
     const { id } = await queueCache.find(caller, name)
-    return await searchTurns.run(caller, pass => this.#group(caller, id, states, signal, pass))
+    return await searchTurns.run(caller, pass => this.#group(caller, id, states, signal, pass), true)
   }
 
   async #group(

@@ -2,6 +2,7 @@
  * Flushes of leases. Callers who lease and callers who ack share the flushes of a queue: consumers
  * do both in turn, and separate flushes would be half as full.
  */
+import { largeCount } from '../large.ts'
 import { answerBytesMax } from '../limits.ts'
 import type { Caller } from '../caller.ts'
 import { Batcher } from '../engine/batcher.ts'
@@ -58,7 +59,8 @@ export class LeaseFlushes {
       count: ({ max, acks }) => max + acks.length,
       isUrgent: ({ acks }) => acks.length > 0,
       isAlone: ({ max, queue }) => max > 0 && hasLimits(queue.settings),
-      inFlightMax: 2
+      inFlightMax: 2,
+      isHeavy: ({ max, acks }) => max + acks.length >= largeCount
     })
   }
 

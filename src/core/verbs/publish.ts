@@ -9,7 +9,7 @@ import { publishBytesMax, publishCopiesMax } from '../limits.ts'
 import type { EnqueueAnswer, EnqueueRow } from '../ports.ts'
 import type { Queue } from '../queue.ts'
 import { Routes, type Publication, type Published, type PublishedCopy } from '../topic.ts'
-import { contentBytesOf, rowsFor, type Enqueueing } from './enqueue.ts'
+import { contentBytesOf, rowBytes, rowsFor, type Enqueueing } from './enqueue.ts'
 
 const topicsMax = 1000
 /** After this long, routing lets other work of the event loop go first. */
@@ -89,8 +89,12 @@ export class Publishing {
 
   async #store(call: Publish, copies: Copy[]): Promise<EnqueueAnswer[]> {
     if (copies.length === 0) return []
+    const { caller, messages } = call
     const queues = [...new Set(copies.map(({ queue }) => queue))]
-    return await this.#enqueueing.add(call.caller, rowsOf(call, copies), queues, true)
+    // Thousands of rows are made only where there is room for them.
+    const bytes = contentBytesOfAll(messages, copies) + copies.length * rowBytes
+    this.#enqueueing.checkRoom(caller, messages, queues, bytes)
+    return await this.#enqueueing.add(caller, rowsOf(call, copies), queues, true)
   }
 
   // Writes the answers of copies that still have a subscription into `stored`.
@@ -130,11 +134,16 @@ async function routed(routes: Routes, messages: Publication[]): Promise<Copy[]> 
   return copies
 }
 
-// Refuses what one of the queues refuses.
-function rowsOf({ topic, messages, list }: Publish, copies: Copy[]): EnqueueRow[] {
+// Refuses with requestTooLarge.
+function contentBytesOfAll(messages: Publication[], copies: Copy[]): number {
   const sizes = messages.map(contentBytesOf)
   const bytes = copies.reduce((sum, { index }) => sum + sizes[index]!, 0)
   if (bytes > publishBytesMax) throw tooManyCopies()
+  return bytes
+}
+
+// Refuses what one of the queues refuses.
+function rowsOf({ topic, messages, list }: Publish, copies: Copy[]): EnqueueRow[] {
   const makers = new Map(copies.map(({ queue }) => [queue, rowsFor(queue)]))
   const published = messages.map(({ routingKey }): Published => ({ topic, routingKey }))
   return copies.map(({ index, queue }) => {

@@ -7,10 +7,10 @@ import type { Caller } from '../caller.ts'
 import type { Followed } from '../completion.ts'
 import type { Parts } from '../engine/parts.ts'
 import { ReadyCounts } from '../engine/signals.ts'
+import { largeBytes, largeCount } from '../large.ts'
 import { storable, type Digits } from '../message.ts'
 import type { ChangedBy, Freed, Held, HeldBy, SettleVerb, Settlers, Standing, Verbs } from '../ports.ts'
 import type { Queue } from '../queue.ts'
-import { largeBytes } from './enqueue.ts'
 import { readReceipts } from './receipts.ts'
 
 /** The outcomes without fields of their own, but for what an ack enqueued. */
@@ -243,7 +243,7 @@ export class Settling {
       weigh: call => call.length,
       count: call => call.length,
       inFlightMax: 2,
-      isHeavy: call => reasonCharsOf(call) >= largeBytes
+      isHeavy: call => call.length >= largeCount || reasonCharsOf(call) >= largeBytes
     })
     this.#batchers.push(batcher)
     return async (caller, queue, held) => {
