@@ -97,6 +97,8 @@ export interface MessageView extends Shown {
 export interface MessagePage {
   messages: MessageView[]
   cursor: Digits | null
+  /** What was searched for them. The bytes are those of bodies that were searched for a text. */
+  examined: { messages: number; bytes: number }
 }
 
 /** One message with its lease, and each attempt that ended badly, the oldest first. */

@@ -183,6 +183,19 @@ t.test('a caller that is alone does not rest', async t => {
   t.ok(performance.now() - startedMs < 390)
 })
 
+t.test('after work that may be heavy, a caller rests only if it was', async t => {
+  const { turns, rests } = resting(9)
+  const keptAlive = setInterval(() => {}, 1000)
+  for (const isHeavy of [true, false]) {
+    const step = async () => work(50)
+    await turns.run(tester, step, () => isHeavy)
+    const endedMs = performance.now()
+    while (rests.holds(tester)) await turn()
+    t.equal(performance.now() - endedMs > 45, isHeavy)
+  }
+  clearInterval(keptAlive)
+})
+
 t.test('heavy work that waits three seconds for the rests of its caller is refused', async t => {
   mock.timers.enable({ apis: ['setTimeout'] })
   t.teardown(() => mock.timers.reset())

@@ -62,6 +62,7 @@ const large: Record<string, (broker: Broker, queue: Queue) => Promise<unknown>> 
     broker.browse(caller, name, { ...page, limit: largeCount }),
   'a page with a text in the body': (broker, { name }) =>
     broker.browse(caller, name, { ...page, where: inBody }),
+  'a page of a state': (broker, { name }) => broker.browse(caller, name, { ...page, state: 'ready' }),
   'a page with a text in the reason': (broker, { name }) =>
     broker.browse(caller, name, { ...page, where: { ...anything, reason: 'a' } }),
   'a purge': (broker, { name }) =>

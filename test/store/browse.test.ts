@@ -33,7 +33,8 @@ t.test('a look for a piece that is almost found at every byte is not much slower
     for (let round = 0; round < 3; round++) {
       const startedMs = performance.now()
       const asked = { state: null, where: bodyFilter(piece), after: '0', limit: 10 }
-      t.strictSame(await browse(database, queueId, asked, 1e6), { messages: [], cursor: null })
+      const examined = { messages: 6, bytes: 6_000_012 }
+      t.strictSame(await browse(database, queueId, asked, 1e6), { messages: [], cursor: null, examined })
       best = Math.min(best, performance.now() - startedMs)
     }
     return best

@@ -9237,12 +9237,14 @@ returning
 -- $8 enqueued at or after · $9 enqueued before · $10 group
 select
   count(*) filter (where fits) as examined,
+  max(bytes) filter (where fits and $6::text is not null) as bytes,
   max(id) filter (where fits) as examined_to,
   count(*) = $4 or bool_or(not fits) as more,
   coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
 from (
   select
     m.id,
+    m.bytes,
     m.fits,
     case
       when m.fits then
@@ -9268,25 +9270,29 @@ from (
   from (
     select
       m.*,
-      row_number() over in_order = 1
-        or $6::text is null
-        or sum(octet_length(m.body)) over in_order <= 4194304 as fits
+      m.place = 1 or $6::text is null or m.bytes <= 4194304 as fits
     from (
       select
-        m.id,
-        m.body,
-        m.enqueued_at,
-        m.marks,
-        holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
-      from holdfast.messages m
-      where m.queue_id = $1
-        and m.id > $2
-        and m.id <= $3
-        and true
-      order by m.id
-      limit $4
+        m.*,
+        row_number() over in_order as place,
+        sum(octet_length(m.body)) over in_order as bytes
+      from (
+        select
+          m.id,
+          m.body,
+          m.enqueued_at,
+          m.marks,
+          holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.id > $2
+          and m.id <= $3
+          and true
+        order by m.id
+        limit $4
+      ) m
+      window in_order as (order by m.id rows unbounded preceding)
     ) m
-    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -9296,12 +9302,14 @@ from (
 -- $8 enqueued at or after · $9 enqueued before · $10 group
 select
   count(*) filter (where fits) as examined,
+  max(bytes) filter (where fits and $6::text is not null) as bytes,
   max(id) filter (where fits) as examined_to,
   count(*) = $4 or bool_or(not fits) as more,
   coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
 from (
   select
     m.id,
+    m.bytes,
     m.fits,
     case
       when m.fits then
@@ -9327,25 +9335,29 @@ from (
   from (
     select
       m.*,
-      row_number() over in_order = 1
-        or $6::text is null
-        or sum(octet_length(m.body)) over in_order <= 4194304 as fits
+      m.place = 1 or $6::text is null or m.bytes <= 4194304 as fits
     from (
       select
-        m.id,
-        m.body,
-        m.enqueued_at,
-        m.marks,
-        'acked' as state
-      from holdfast.acked m
-      where m.queue_id = $1
-        and m.id > $2
-        and m.id <= $3
-        and true
-      order by m.id
-      limit $4
+        m.*,
+        row_number() over in_order as place,
+        sum(octet_length(m.body)) over in_order as bytes
+      from (
+        select
+          m.id,
+          m.body,
+          m.enqueued_at,
+          m.marks,
+          'acked' as state
+        from holdfast.acked m
+        where m.queue_id = $1
+          and m.id > $2
+          and m.id <= $3
+          and true
+        order by m.id
+        limit $4
+      ) m
+      window in_order as (order by m.id rows unbounded preceding)
     ) m
-    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -9356,12 +9368,14 @@ from (
 -- $11 message ids
 select
   count(*) filter (where fits) as examined,
+  max(bytes) filter (where fits and $6::text is not null) as bytes,
   max(id) filter (where fits) as examined_to,
   count(*) = $4 or bool_or(not fits) as more,
   coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
 from (
   select
     m.id,
+    m.bytes,
     m.fits,
     case
       when m.fits then
@@ -9387,25 +9401,29 @@ from (
   from (
     select
       m.*,
-      row_number() over in_order = 1
-        or $6::text is null
-        or sum(octet_length(m.body)) over in_order <= 4194304 as fits
+      m.place = 1 or $6::text is null or m.bytes <= 4194304 as fits
     from (
       select
-        m.id,
-        m.body,
-        m.enqueued_at,
-        m.marks,
-        'acked' as state
-      from holdfast.acked m
-      where m.queue_id = $1
-        and m.id > $2
-        and m.id <= $3
-        and m.id = any($11::bigint[])
-      order by m.id
-      limit $4
+        m.*,
+        row_number() over in_order as place,
+        sum(octet_length(m.body)) over in_order as bytes
+      from (
+        select
+          m.id,
+          m.body,
+          m.enqueued_at,
+          m.marks,
+          'acked' as state
+        from holdfast.acked m
+        where m.queue_id = $1
+          and m.id > $2
+          and m.id <= $3
+          and m.id = any($11::bigint[])
+        order by m.id
+        limit $4
+      ) m
+      window in_order as (order by m.id rows unbounded preceding)
     ) m
-    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -9413,6 +9431,7 @@ from (
 -- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined
 select
   count(*) as examined,
+  null as bytes,
   max(id) as examined_to,
   count(*) = $4 as more,
   coalesce(array_agg(id order by id) filter (where state <> 'leased'), '{}') as ids
@@ -9459,12 +9478,14 @@ from (
 -- $11 message ids
 select
   count(*) filter (where fits) as examined,
+  max(bytes) filter (where fits and $6::text is not null) as bytes,
   max(id) filter (where fits) as examined_to,
   count(*) = $4 or bool_or(not fits) as more,
   coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
 from (
   select
     m.id,
+    m.bytes,
     m.fits,
     case
       when m.fits then
@@ -9490,25 +9511,29 @@ from (
   from (
     select
       m.*,
-      row_number() over in_order = 1
-        or $6::text is null
-        or sum(octet_length(m.body)) over in_order <= 4194304 as fits
+      m.place = 1 or $6::text is null or m.bytes <= 4194304 as fits
     from (
       select
-        m.id,
-        m.body,
-        m.enqueued_at,
-        m.marks,
-        holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
-      from holdfast.messages m
-      where m.queue_id = $1
-        and m.id > $2
-        and m.id <= $3
-        and m.id = any($11::bigint[])
-      order by m.id
-      limit $4
+        m.*,
+        row_number() over in_order as place,
+        sum(octet_length(m.body)) over in_order as bytes
+      from (
+        select
+          m.id,
+          m.body,
+          m.enqueued_at,
+          m.marks,
+          holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.id > $2
+          and m.id <= $3
+          and m.id = any($11::bigint[])
+        order by m.id
+        limit $4
+      ) m
+      window in_order as (order by m.id rows unbounded preceding)
     ) m
-    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -9518,12 +9543,14 @@ from (
 -- $8 enqueued at or after · $9 enqueued before · $10 group
 select
   count(*) filter (where fits) as examined,
+  max(bytes) filter (where fits and $6::text is not null) as bytes,
   max(id) filter (where fits) as examined_to,
   count(*) = $4 or bool_or(not fits) as more,
   coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
 from (
   select
     m.id,
+    m.bytes,
     m.fits,
     case
       when m.fits then
@@ -9549,25 +9576,29 @@ from (
   from (
     select
       m.*,
-      row_number() over in_order = 1
-        or $6::text is null
-        or sum(octet_length(m.body)) over in_order <= 4194304 as fits
+      m.place = 1 or $6::text is null or m.bytes <= 4194304 as fits
     from (
       select
-        m.id,
-        m.body,
-        m.enqueued_at,
-        m.marks,
-        'dead' as state
-      from holdfast.messages m
-      where m.queue_id = $1
-        and m.id > $2
-        and m.id <= $3
-        and m.dead_at is not null
-      order by m.id
-      limit $4
+        m.*,
+        row_number() over in_order as place,
+        sum(octet_length(m.body)) over in_order as bytes
+      from (
+        select
+          m.id,
+          m.body,
+          m.enqueued_at,
+          m.marks,
+          'dead' as state
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.id > $2
+          and m.id <= $3
+          and m.dead_at is not null
+        order by m.id
+        limit $4
+      ) m
+      window in_order as (order by m.id rows unbounded preceding)
     ) m
-    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -9577,12 +9608,14 @@ from (
 -- $8 enqueued at or after · $9 enqueued before · $10 group
 select
   count(*) filter (where fits) as examined,
+  max(bytes) filter (where fits and $6::text is not null) as bytes,
   max(id) filter (where fits) as examined_to,
   count(*) = $4 or bool_or(not fits) as more,
   coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
 from (
   select
     m.id,
+    m.bytes,
     m.fits,
     case
       when m.fits then
@@ -9608,45 +9641,49 @@ from (
   from (
     select
       m.*,
-      row_number() over in_order = 1
-        or $6::text is null
-        or sum(octet_length(m.body)) over in_order <= 4194304 as fits
+      m.place = 1 or $6::text is null or m.bytes <= 4194304 as fits
     from (
-      (
-        select
-          m.id,
-          m.body,
-          m.enqueued_at,
-          m.marks,
-          holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
-        from holdfast.messages m
-        where m.queue_id = $1
-          and m.id > $2
-          and m.id <= $3
-          and m.dead_at is not null and m.origin is null
-        order by m.id
+      select
+        m.*,
+        row_number() over in_order as place,
+        sum(octet_length(m.body)) over in_order as bytes
+      from (
+        (
+          select
+            m.id,
+            m.body,
+            m.enqueued_at,
+            m.marks,
+            holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+          from holdfast.messages m
+          where m.queue_id = $1
+            and m.id > $2
+            and m.id <= $3
+            and m.dead_at is not null and m.origin is null
+          order by m.id
+          limit $4
+        )
+        union all
+        (
+          select
+            m.id,
+            m.body,
+            m.enqueued_at,
+            m.marks,
+            holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+          from holdfast.messages m
+          where m.queue_id = $1
+            and m.id > $2
+            and m.id <= $3
+            and m.origin is not null
+          order by m.id
+          limit $4
+        )
+        order by id
         limit $4
-      )
-      union all
-      (
-        select
-          m.id,
-          m.body,
-          m.enqueued_at,
-          m.marks,
-          holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
-        from holdfast.messages m
-        where m.queue_id = $1
-          and m.id > $2
-          and m.id <= $3
-          and m.origin is not null
-        order by m.id
-        limit $4
-      )
-      order by id
-      limit $4
+      ) m
+      window in_order as (order by m.id rows unbounded preceding)
     ) m
-    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -9657,12 +9694,14 @@ from (
 -- $11 message ids
 select
   count(*) filter (where fits) as examined,
+  max(bytes) filter (where fits and $6::text is not null) as bytes,
   max(id) filter (where fits) as examined_to,
   count(*) = $4 or bool_or(not fits) as more,
   coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
 from (
   select
     m.id,
+    m.bytes,
     m.fits,
     case
       when m.fits then
@@ -9688,25 +9727,29 @@ from (
   from (
     select
       m.*,
-      row_number() over in_order = 1
-        or $6::text is null
-        or sum(octet_length(m.body)) over in_order <= 4194304 as fits
+      m.place = 1 or $6::text is null or m.bytes <= 4194304 as fits
     from (
       select
-        m.id,
-        m.body,
-        m.enqueued_at,
-        m.marks,
-        holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
-      from holdfast.messages m
-      where m.queue_id = $1
-        and m.id > $2
-        and m.id <= $3
-        and m.id = any($11::bigint[]) and (m.origin is not null or m.dead_at is not null)
-      order by m.id
-      limit $4
+        m.*,
+        row_number() over in_order as place,
+        sum(octet_length(m.body)) over in_order as bytes
+      from (
+        select
+          m.id,
+          m.body,
+          m.enqueued_at,
+          m.marks,
+          holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.id > $2
+          and m.id <= $3
+          and m.id = any($11::bigint[]) and (m.origin is not null or m.dead_at is not null)
+        order by m.id
+        limit $4
+      ) m
+      window in_order as (order by m.id rows unbounded preceding)
     ) m
-    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 

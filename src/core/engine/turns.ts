@@ -65,27 +65,34 @@ export class Turns {
    * many wait, and when no turn came in time. Work that calls `pass` may be refused there too.
    *
    * Heavy work keeps the database busy for long. While others call, a caller does one piece of it at a
-   * time, and rests after each step.
+   * time, and rests after each step. Of work that may be heavy, its answer says whether it was.
    */
-  async run<T>(caller: Caller, work: (pass: Pass) => Promise<T>, isHeavy = false): Promise<T> {
-    const heavy = isHeavy ? new Set([caller]) : none
+  async run<T>(
+    caller: Caller,
+    work: (pass: Pass) => Promise<T>,
+    isHeavy: boolean | ((answer: T) => boolean) = false
+  ): Promise<T> {
+    const heavy = isHeavy === false ? none : new Set([caller])
     await this.#enter(caller, heavy, this.#waitSecondsMax, 'take')
     let isInside = true
+    let wasHeavy = true
     let sinceMs = performance.now()
     const leave = () => {
       isInside = false
       this.#slots.give(caller, (_, start) => start())
-      this.#rests?.end(heavy, performance.now() - sinceMs)
+      this.#rests?.end(heavy, wasHeavy ? performance.now() - sinceMs : 0)
     }
     const pass = async () => {
-      if (!isHeavy && !this.#slots.areAwaited) return
+      if (isHeavy === false && !this.#slots.areAwaited) return
       leave()
       await this.#enter(caller, heavy, returnSecondsMax, 'hold')
       isInside = true
       sinceMs = performance.now()
     }
     try {
-      return await work(pass)
+      const answer = await work(pass)
+      if (typeof isHeavy === 'function') wasHeavy = isHeavy(answer)
+      return answer
     } finally {
       if (isInside) leave()
     }

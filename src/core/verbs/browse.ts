@@ -1,6 +1,6 @@
 /** Browsing: pages of messages, and one message with its history. */
 import type { Caller } from '../caller.ts'
-import { largeCount } from '../large.ts'
+import { largeBytes, largeCount } from '../large.ts'
 import { answerBytesMax } from '../limits.ts'
 import type { Parts } from '../engine/parts.ts'
 import { messageNotFound, type Digits, type MessageDetail, type MessagePage } from '../message.ts'
@@ -27,7 +27,7 @@ export class Browsing {
       if (backlogged !== null) throw backlogged
       return await store.last.browse(id, asked, answerBytesMax)
     }
-    return await searchTurns.run(caller, page, isHeavy(asked))
+    return await searchTurns.run(caller, page, mayBeLarge(asked) && isLarge)
   }
 
   async message(caller: Caller, name: string, id: Digits, wait: Wait | null): Promise<MessageDetail> {
@@ -40,6 +40,10 @@ export class Browsing {
   }
 }
 
-/** Whether a page may take the database long. */
-const isHeavy = ({ limit, where }: PageAsked) =>
-  limit >= largeCount || (where !== null && (where.contains ?? where.reason) !== null)
+/** Whether a page may be large. Without a filter, it examines one message more than it holds. */
+const mayBeLarge = ({ state, where, limit }: PageAsked) =>
+  limit >= largeCount || where !== null || !(state === null || state === 'dead' || state === 'acked')
+
+/** Whether it was. */
+const isLarge = ({ examined: { messages, bytes } }: MessagePage) =>
+  messages >= largeCount || bytes >= largeBytes

@@ -105,6 +105,7 @@ export async function browse(
   // Where every message is wanted, only one more is examined than the page holds: are there others?
   const isAll = where === null && (state === null || state === 'dead' || state === 'acked')
   const matches: Digits[] = []
+  const examined = { messages: 0, bytes: 0 }
   let cursor: Digits | null = after
   const untilMs = nowMs() + searchMsMax
   for (let steps = 0; steps < stepsMax && cursor !== null && matches.length < limit; steps++) {
@@ -112,14 +113,16 @@ export async function browse(
     const step = { after: cursor, last: idMax, count: isAll ? limit + 1 : chunk }
     const found = await search(session, queueId, wanted, step)
     matches.push(...found.ids)
+    examined.messages += found.examined
+    examined.bytes += found.bytes
     cursor = found.more ? found.examinedTo : null
   }
   const ids = matches.slice(0, limit)
   if (ids.length < matches.length) cursor = ids.at(-1)!
-  if (ids.length === 0) return { messages: [], cursor }
+  if (ids.length === 0) return { messages: [], cursor, examined }
   const page = pages[state === 'acked' ? state : 'messages']
   const messages = await session.query(page, [queueId, ids, state, bytesMax])
-  return { messages, cursor: messages[0]?.cut ? messages.at(-1)!.id : cursor }
+  return { messages, cursor: messages[0]?.cut ? messages.at(-1)!.id : cursor, examined }
 }
 
 const detailOf = (

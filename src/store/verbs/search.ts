@@ -20,6 +20,8 @@ const named = 'm.id = any($11::bigint[])'
 
 interface SearchRow {
   examined: string
+  /** Of their bodies, where the filter asks for a piece of a body. */
+  bytes: string | null
   examined_to: Digits | null
   more: boolean | null
   ids: Digits[]
@@ -39,12 +41,14 @@ const searchOf = (name: string, rows: string, isNamed = false): Statement<Search
   text: sql`
     select
       count(*) filter (where fits) as examined,
+      max(bytes) filter (where fits and $6::text is not null) as bytes,
       max(id) filter (where fits) as examined_to,
       count(*) = $4 or bool_or(not fits) as more,
       coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
     from (
       select
         m.id,
+        m.bytes,
         m.fits,
         case
           when m.fits then
@@ -64,13 +68,17 @@ const searchOf = (name: string, rows: string, isNamed = false): Statement<Search
       from (
         select
           m.*,
-          row_number() over in_order = 1
-            or $6::text is null
-            or sum(octet_length(m.body)) over in_order <= ${chunkBytesMax} as fits
+          m.place = 1 or $6::text is null or m.bytes <= ${chunkBytesMax} as fits
         from (
-          ${rows}
+          select
+            m.*,
+            row_number() over in_order as place,
+            sum(octet_length(m.body)) over in_order as bytes
+          from (
+            ${rows}
+          ) m
+          window in_order as (order by m.id rows unbounded preceding)
         ) m
-        window in_order as (order by m.id rows unbounded preceding)
       ) m
     ) examined`
 })
@@ -118,6 +126,7 @@ export const searchAllRedrivable: Statement<SearchRow> = {
   text: sql`
     select
       count(*) as examined,
+      null as bytes,
       max(id) as examined_to,
       count(*) = $4 as more,
       coalesce(array_agg(id order by id) filter (where state <> 'leased'), '{}') as ids
@@ -161,6 +170,7 @@ interface SearchStep {
 interface Found {
   ids: Digits[]
   examined: number
+  bytes: number
   examinedTo: Digits | null
   more: boolean
 }
@@ -189,6 +199,7 @@ export async function search(
   return {
     ids: row!.ids,
     examined: Number(row!.examined),
+    bytes: Number(row!.bytes),
     examinedTo: row!.examined_to,
     more: row!.more ?? false
   }
