@@ -1,6 +1,6 @@
 /** Browsing: pages of messages, and one message with its history. */
 import type { Caller } from '../caller.ts'
-import { largeBytes, largeCount } from '../large.ts'
+import { largeBytes, largeCount, largeExamined } from '../large.ts'
 import { answerBytesMax } from '../limits.ts'
 import type { Parts } from '../engine/parts.ts'
 import { messageNotFound, type Digits, type MessageDetail, type MessagePage } from '../message.ts'
@@ -46,4 +46,4 @@ const mayBeLarge = ({ state, where, limit }: PageAsked) =>
 
 /** Whether it was. */
 const isLarge = ({ examined: { messages, bytes } }: MessagePage) =>
-  messages >= largeCount || bytes >= largeBytes
+  messages >= largeExamined || bytes >= largeBytes
