@@ -32,12 +32,31 @@ t.test('messages that another replica stores are another caller', async t => {
   t.ok(activity.hasOthers(a!))
 })
 
-t.test('small flushes are slow when several have taken more than 10 ms, not after a single one', async t => {
+/** Notes as many small flushes that took so long. */
+function flush(activity: Activity, count: number, ms: number, nowMs = 0): void {
+  for (let n = 0; n < count; n++) activity.noteFlush(ms, nowMs)
+}
+
+t.test('small flushes are slow when several take long, not after a single one', async t => {
   const activity = new Activity()
-  activity.noteFlush(30)
   t.notOk(activity.isSlow)
-  for (let flush = 0; flush < 8; flush++) activity.noteFlush(30)
+  flush(activity, 8, 1)
+  flush(activity, 1, 30)
+  t.notOk(activity.isSlow)
+  flush(activity, 8, 30)
   t.ok(activity.isSlow)
-  for (let flush = 0; flush < 20; flush++) activity.noteFlush(2)
+  flush(activity, 30, 2)
   t.notOk(activity.isSlow)
+})
+
+t.test('what is slow depends on how fast small flushes have been in the last hours', async t => {
+  const activity = new Activity()
+  flush(activity, 1, 8)
+  flush(activity, 30, 20)
+  t.notOk(activity.isSlow, 'a database that has always been that slow is not slow now')
+  flush(activity, 30, 30)
+  t.ok(activity.isSlow, 'three times as slow')
+  const hourMs = 3_600_000
+  flush(activity, 1, 30, hourMs)
+  t.notOk(activity.isSlow, 'an hour later twice as long is usual')
 })

@@ -5,10 +5,13 @@ import { theService, type Caller } from '../caller.ts'
 const recentMs = 250
 /** Whoever calls another replica. Nobody knows whether that is a caller of this one. */
 const elsewhere = 'another replica'
-/** Flushes of small calls take 1 to 5 ms on a database that has time for them. */
-const slowMs = 10
 /** The part of the latest flush in the mean. */
 const latestPart = 1 / 8
+/** Small flushes are slow when their mean is this many times the least mean, and at least so long. */
+const slowFactor = 3
+const slowMs = 5
+/** A database may become slower for good. So the least mean is forgotten: it doubles in so long. */
+const leastDoublesMs = 3_600_000
 
 /** Remembers the two callers that called last, which is all it takes to know whether a caller is alone. */
 export class Activity {
@@ -17,7 +20,10 @@ export class Activity {
   #lastMs = -Infinity
   #beforeMs = -Infinity
   /** The mean of small flushes. */
-  #flushMs = 0
+  #flushMs = Infinity
+  /** The least such mean, at this time. */
+  #leastMs = Infinity
+  #leastAtMs = 0
 
   note(callerId: string, nowMs = performance.now()): void {
     if (callerId !== this.#last) {
@@ -33,13 +39,17 @@ export class Activity {
   }
 
   /** A flush of small calls has taken so long. */
-  noteFlush(ms: number): void {
-    this.#flushMs += (ms - this.#flushMs) * latestPart
+  noteFlush(ms: number, nowMs = performance.now()): void {
+    const before = this.#flushMs
+    this.#flushMs = before === Infinity ? ms : before + (ms - before) * latestPart
+    const least = this.#leastMs * 2 ** ((nowMs - this.#leastAtMs) / leastDoublesMs)
+    this.#leastMs = Math.min(least, this.#flushMs)
+    this.#leastAtMs = nowMs
   }
 
   /** Whether the flushes of small calls are slow now. */
   get isSlow(): boolean {
-    return this.#flushMs > slowMs
+    return this.#flushMs > Math.max(slowMs, slowFactor * this.#leastMs)
   }
 
   /** Whether another caller has called just now. */
