@@ -109,7 +109,7 @@ export class Turns {
     while (heavy.size > 0 && this.#rests?.holds(caller) === true) {
       this.#places[place](caller, 1)
       await this.#wait(caller, this.#rests, untilMs, mustRest)
-      // A batcher that has waited before this work begins in a turn of the event loop too.
+      // A batcher too begins in a later turn of the event loop. So what came first goes on first.
       await new Promise(setImmediate)
     }
     this.#rests?.begin(heavy)
@@ -137,10 +137,11 @@ export class Turns {
         this.#places.give(caller, 1)
         line.leave(caller, start)
       }
+      const leftMs = Math.max(0, untilMs - performance.now())
       const timer = setTimeout(() => {
         leave()
         reject(refusal)
-      }, untilMs - performance.now())
+      }, leftMs)
       const start = () => {
         leave()
         onStart?.()

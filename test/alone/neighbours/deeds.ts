@@ -244,6 +244,24 @@ export const largeDeeds: typeof deeds = {
       }
     })
   },
+  async headers(order) {
+    await repeat(8, async () => {
+      const receipts = await leaseOf(order, 1000)
+      const list = JSON.stringify({ receipts })
+      if (receipts.length > 0) await call(order, 'release', 'POST', '/queues/a-work/release', list)
+    })
+  },
+  async headersBrowsed(order) {
+    await repeat(8, () => call(order, 'browse', 'GET', '/queues/a-work/messages?limit=1000'))
+  },
+  // Each stores 10 messages in 500 queues.
+  async publishes(order) {
+    let n = 0
+    await repeat(16, () => {
+      const messages = Array.from({ length: 10 }, () => ({ body: 1, idempotencyKey: `${n++}` }))
+      return call(order, 'publish', 'POST', '/topics/a-topic/messages', JSON.stringify({ messages }))
+    })
+  },
   async documents(order) {
     await repeat(64, () => call(order, 'document', 'GET', '/openapi.json'))
   },
@@ -259,9 +277,9 @@ async function leaseOf(order: Order, max: number): Promise<string[]> {
   return messages.map(({ receipt }: { receipt: string }) => receipt)
 }
 
-async function storeWork(order: Order, lists: number): Promise<void> {
+async function storeWork(order: Order, lists: number, fields: object = {}): Promise<void> {
   await call(order, 'prepare', 'PUT', '/queues/a-work', '{"maxAttempts":1000}')
-  const list = JSON.stringify({ messages: Array(1000).fill({ body: 1 }) })
+  const list = JSON.stringify({ messages: Array(1000).fill({ body: 1, ...fields }) })
   for (let n = 0; n < lists; n++) await call(order, 'prepare', 'POST', '/queues/a-work/messages', list)
 }
 
@@ -275,6 +293,8 @@ async function storeGroups(order: Order, settings: object): Promise<void> {
 
 const groups = 100_000
 const bounded = 50
+const subscribed = 500
+const manyHeaders = { headers: Object.fromEntries(Array.from({ length: 64 }, (_, n) => [`h${n}`, `${n}`])) }
 
 /** Makes what the large deeds need. */
 const preparations: Record<string, (order: Order) => Promise<void>> = {
@@ -300,6 +320,15 @@ const preparations: Record<string, (order: Order) => Promise<void>> = {
       await call(order, 'prepare', 'PUT', `/queues/a-bounded-${n}`, '{"maxDepth":1000000000}')
     }
   },
+  async publishes(order) {
+    for (let n = 0; n < subscribed; n++) {
+      await call(order, 'prepare', 'PUT', `/queues/a-copies-${n}`, '{}')
+      const pattern = '{"pattern":"#"}'
+      await call(order, 'prepare', 'PUT', `/topics/a-topic/subscriptions/a-copies-${n}`, pattern)
+    }
+  },
+  headers: order => storeWork(order, 10, manyHeaders),
+  headersBrowsed: order => storeWork(order, 10, manyHeaders),
   nextMessages: order => storeWork(order, 30),
   reasons: order => storeWork(order, 2),
   lapses: order => storeGroups(order, { ordering: 'group', maxAttempts: 1000 })

@@ -12,7 +12,7 @@ import { constants, setPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { clientWith, withKey } from '../../support/apiKeys.ts'
-import { freshDatabase } from '../../support/postgres.ts'
+import { connect, freshDatabase } from '../../support/postgres.ts'
 import { serviceProcess, type Client } from '../../support/service.ts'
 import { deeds, largeDeeds, type Order } from './deeds.ts'
 
@@ -157,12 +157,29 @@ async function work(url: string, secret: string, forMs: number) {
 
 const p99 = (ms: number[]) => ms.toSorted((a, b) => a - b)[Math.ceil(ms.length * 0.99) - 1]!
 
+/** Segments of the database's log, of 16 MiB each. */
+const segments = 50
+
+/**
+ * A database that is in use writes its log over segments that it needs no longer. A new one fills each
+ * segment with zeros first, and nobody can commit for 0.1 s meanwhile.
+ */
+async function useLog(t: Test, url: string): Promise<void> {
+  const session = await connect(t, url)
+  for (let n = 0; n < segments; n++) {
+    await session.query("select pg_logical_emit_message(true, 'test', 'so that the segment is not empty')")
+    await session.query('select pg_switch_wal()')
+  }
+  await session.query('checkpoint')
+}
+
 async function prepare(t: Test): Promise<{ services: Client[]; nuisance: string; neighbour: string }> {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-neighbours-'))
   t.teardown(() => rm(folder, { recursive: true }))
   const secret = 'an-admin-key-of-the-tests-0123456789'
   await writeFile(join(folder, 'key'), secret)
   const database = await freshDatabase(t)
+  await useLog(t, database.url)
   const services: Client[] = []
   for (let i = 0; i < replicas; i++) {
     const env = {
@@ -173,7 +190,8 @@ async function prepare(t: Test): Promise<{ services: Client[]; nuisance: string;
     services.push(await serviceProcess(t, env))
   }
   const admin = withKey(services[0]!, secret)
-  const all = (queues: string) => ['enqueue', 'lease', 'browse', 'manage'].map(right => `${right}:${queues}`)
+  const actions = ['enqueue', 'lease', 'browse', 'manage', 'publish', 'subscribe']
+  const all = (queues: string) => actions.map(right => `${right}:${queues}`)
   const nuisance = await clientWith(services[0]!, admin, all('a-*'))
   const neighbour = await clientWith(services[0]!, admin, all('b-*'))
   for (const holdfast of services) {
