@@ -43,7 +43,7 @@ t.test('limits hold on three replicas, of which one is killed again and again', 
       const answer = await replica.post(`${queue}/lease`, { max: 1 + (n % 5), waitSeconds: 1, ack })
       if (answer.status !== 200) break
       ack = answer.body.messages.map(({ receipt }: { receipt: string }) => receipt)
-      if (n % 3 === 0 && Math.random() < 0.1) ack = []
+      if (Math.random() < 0.02) ack = []
     }
   }
   const crowd = (replica: Client) =>
