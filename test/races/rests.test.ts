@@ -1,4 +1,5 @@
 /** Large calls of one caller, of each kind, while others call: the database has one of them at a time. */
+import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import type { Broker } from '../../src/core/broker.ts'
 import { Activity } from '../../src/core/engine/activity.ts'
@@ -118,3 +119,28 @@ for (const [what, call] of Object.entries(large)) {
     t.equal((await Promise.allSettled([second]))[0].status, 'fulfilled', 'the second one has its turn then')
   })
 }
+
+t.test('a caller rests after a page that holds many messages, and not after a smaller one', async t => {
+  const others = new (class extends Activity {
+    override hasOthers = () => true
+  })()
+  const slowMs = 300
+  const times: number[] = []
+  let count = 0
+  const verbs = {
+    async browse() {
+      times.push(performance.now())
+      await pause(slowMs)
+      times.push(performance.now())
+      return { messages: Array(count).fill({}), cursor: null, examined: { messages: count, bytes: 0 } }
+    }
+  }
+  const broker = brokerOn(poolA, { verbs, options: { activity: others } })
+  const { name } = await queue()
+  for (count of [largeCount, largeCount - 1]) {
+    times.length = 0
+    for (let n = 0; n < 2; n++) await broker.browse(caller, name, { ...page, limit: largeCount })
+    const restMs = times[2]! - times[1]!
+    t.equal(restMs > slowMs - 10, count >= largeCount, `${count} messages, ${restMs.toFixed(0)} ms`)
+  }
+})

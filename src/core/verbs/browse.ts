@@ -45,5 +45,5 @@ const mayBeLarge = ({ state, where, limit }: PageAsked) =>
   limit >= largeCount || where !== null || !(state === null || state === 'dead' || state === 'acked')
 
 /** Whether it was. */
-const isLarge = ({ examined: { messages, bytes } }: MessagePage) =>
-  messages >= largeExamined || bytes >= largeBytes
+const isLarge = ({ messages, examined }: MessagePage) =>
+  messages.length >= largeCount || examined.messages >= largeExamined || examined.bytes >= largeBytes
