@@ -88,7 +88,7 @@ export const environment = {
     name: 'HOLDFAST_HOST',
     default: '127.0.0.1',
     read: anyText('an address or a host name'),
-    help: 'The address to serve on.'
+    help: 'The address to serve on. localhost stands for all its addresses, such as 127.0.0.1 and ::1.'
   },
   port: {
     name: 'HOLDFAST_PORT',

@@ -1,5 +1,4 @@
 /** The composition root: opens the parts in order, and closes them in reverse. No singletons. */
-import { promisify } from 'node:util'
 import { pino, type Logger } from 'pino'
 import { closeInReverse, type Closers } from './closers.ts'
 import { explainListening, explainOpenAccess, type Config } from './config.ts'
@@ -18,6 +17,7 @@ import { consoleRoutes } from './fronts/console/routes.ts'
 import { createMetrics } from './fronts/rest/metrics.ts'
 import { buildServer } from './fronts/rest/server.ts'
 import { FaultLog } from './fronts/shared/faultLog.ts'
+import { listen } from './fronts/shared/listening.ts'
 import { RequestMetrics } from './fronts/shared/requestMetrics.ts'
 import { createSqsFront } from './fronts/sqs/routes.ts'
 import { Signatures } from './fronts/sqs/signature.ts'
@@ -320,7 +320,6 @@ async function startServer(
   const { database, ring, readKeys, signals, core, background, signingSecrets } = parts
   const requestMetrics = new RequestMetrics(log)
   siblings.answer('shares', async () => reportShares(core.shares))
-  const connections = () => promisify(server.server.getConnections).call(server.server)
   const server = await buildServer(core.broker, {
     ...config,
     shares: core.shares,
@@ -354,26 +353,25 @@ async function startServer(
     push: background.push.front,
     health: {
       unready: signals.sweeps.unready,
-      metrics: metricsOf(parts, siblings, requestMetrics, connections, report('metrics'))
+      metrics: metricsOf(parts, siblings, requestMetrics, report('metrics'))
     },
     onClosing: () => signals.wakeups.close()
   })
-  closers.push(async () => {
-    await server.close()
-    await core.broker.drained()
-  })
-  // The system bounds the connections that wait to be taken, by net.core.somaxconn on Linux.
   const { host, port, connectionsMax: backlog } = config
-  return await server.listen({ host, port, backlog }).catch(error => {
+  const { url, stop } = await listen(server, { host, port, backlog }).catch(error => {
     throw explainListening(error, config)
   })
+  closers.push(async () => {
+    await stop()
+    await core.broker.drained()
+  })
+  return url
 }
 
 function metricsOf(
   { database, signals, core, background }: ServedParts,
   siblings: Siblings,
   requestMetrics: RequestMetrics,
-  connections: () => Promise<number>,
   onError: (error: unknown) => void
 ): () => Promise<string> {
   return createMetrics({
@@ -388,7 +386,7 @@ function metricsOf(
     shares: () => reportShares(core.shares),
     listening: signals.listening,
     push: () => background.push.front.figures(),
-    connections,
+    connections: () => core.shares.connections.held,
     queues: () => queueTotals(database),
     onError
   })

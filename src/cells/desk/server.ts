@@ -1,9 +1,12 @@
 /** The desk: answers what is about all cells, and no single queue. It keeps nothing itself. */
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
+import type { Caller } from '../../core/caller.ts'
+import { Share } from '../../core/engine/share.ts'
 import { QueueError } from '../../core/errors.ts'
 import { problemOf } from '../../fronts/rest/problems.ts'
 import { malformedRequest } from '../../fronts/rest/thrown.ts'
+import { shareConnections } from '../../fronts/shared/listening.ts'
 import { SafeResponse } from '../../fronts/shared/securityFields.ts'
 import type { CellAnswer } from '../answer.ts'
 import { CellCalls } from '../calls.ts'
@@ -35,7 +38,7 @@ export function buildDesk({ placement, log, ...bounds }: DeskOptions): FastifyIn
     logger: false,
     http: { ServerResponse: SafeResponse }
   })
-  app.server.maxConnections = bounds.connectionsMax
+  shareConnections(app.server, () => theRouter, connectionsOf(bounds.connectionsMax))
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body))
   app.setErrorHandler((error, request, reply) => sendProblem(log, error, request, reply))
@@ -60,6 +63,12 @@ export function buildDesk({ placement, log, ...bounds }: DeskOptions): FastifyIn
   for (const probe of ['/livez', '/readyz']) app.get(probe, async () => ({ status: 'ok' }))
   return app
 }
+
+/** Calls come through the router, so all of them come from its address. */
+const theRouter: Caller = { id: 'the router', isAdmin: true }
+
+const connectionsOf = (total: number) =>
+  new Share({ name: 'desk_connections', what: 'connections to the desk', total, code: 'overloaded' })
 
 /** The routes whose answer is that of a cell, or is made of those of all. */
 const routes: {

@@ -1,5 +1,6 @@
 /** Starts the desk as a service of its own. */
 import { pino } from 'pino'
+import { listen } from '../../fronts/shared/listening.ts'
 import { WatchedPlacement } from '../placementFile.ts'
 import { buildDesk, type DeskOptions } from './server.ts'
 
@@ -20,8 +21,7 @@ export async function startDesk(
     log.warn({ err: error }, 'The placement file cannot be read. The desk goes on with what it knows.')
   })
   const app = buildDesk({ placement, log, ...bounds })
-  // The system bounds the connections that wait to be taken.
-  const url = await app.listen({ host, port, backlog: bounds.connectionsMax })
+  const { url, stop } = await listen(app, { host, port, backlog: bounds.connectionsMax })
   say(`The desk serves on ${url}.`)
-  return { url, stop: () => app.close() }
+  return { url, stop }
 }

@@ -14,7 +14,7 @@ interface MetricsSources extends QueueSources {
   pool: () => { total: number; idle: number; waiting: number }
   waiters: () => number
   /** Of callers. */
-  connections: () => Promise<number>
+  connections: () => number
   listening: () => boolean
   sweeperLagSeconds: () => number
   /** What the oldest snapshot's age is, and how many sessions could not be asked. */

@@ -13,7 +13,8 @@ import type { Schedules } from '../../core/verbs/schedules.ts'
 import { Answers, HeldBytes } from '../shared/heldBytes.ts'
 import { boundPipelines } from '../shared/pipeline.ts'
 import { ReadingPace } from '../shared/readingPace.ts'
-import { connectedBy, guard, shareConnections, type GuardOptions } from '../shared/guard.ts'
+import { connectedBy, guard, type GuardOptions } from '../shared/guard.ts'
+import { shareConnections } from '../shared/listening.ts'
 import type { RequestMetrics } from '../shared/requestMetrics.ts'
 import type { WriteOwnRefusal, WriteRefusal } from '../shared/refusals.ts'
 import { SafeResponse } from '../shared/securityFields.ts'
@@ -57,7 +58,6 @@ interface ServerOptions {
   silentSecondsMax: number
   /** How long a connection may rest between two requests. */
   keepAliveSeconds: number
-  connectionsMax: number
   shares: Shares
   log: Logger
   requestMetrics: RequestMetrics
@@ -98,7 +98,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   options.watchRequests?.(app)
   const callerOf = connectedBy(options.guard.ring)
   boundPipelines(app.server, shares.aheadBytes, callerOf)
-  shareConnections(app, callerOf, shares.connections)
+  shareConnections(app.server, callerOf, shares.connections)
   guard(app, options.guard) // before all that costs something
   admit(app, {
     ...options,
@@ -170,7 +170,7 @@ const routeNotFound = () =>
   new QueueError('routeNotFound', 'There is no such route. GET /docs shows them all.')
 
 function createFastify(
-  { requestBytesMax, requestSecondsMax, silentSecondsMax, keepAliveSeconds, connectionsMax }: ServerOptions,
+  { requestBytesMax, requestSecondsMax, silentSecondsMax, keepAliveSeconds }: ServerOptions,
   sendProblem: SendProblem,
   writeRefusal: WriteRefusal
 ): Server {
@@ -194,7 +194,6 @@ function createFastify(
     frameworkErrors: sendProblem as (...args: Parameters<SendProblem>) => void,
     clientErrorHandler: (error, socket) => refuseUnreadable(error.code, socket, writeRefusal)
   }).withTypeProvider<TypeBoxTypeProvider>()
-  app.server.maxConnections = connectionsMax
   // Their bytes are bounded. By default some releases of Node.js leave out all after the first 1,000.
   // No check would see those, and a proxy may have added them.
   app.server.maxHeadersCount = 0

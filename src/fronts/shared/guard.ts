@@ -9,7 +9,6 @@ import {
   type TopicAction
 } from '../../core/apiKey.ts'
 import { thisMachine, type Caller } from '../../core/caller.ts'
-import type { Share } from '../../core/engine/share.ts'
 import { QueueError } from '../../core/errors.ts'
 import { everyQueue, type NameScope } from '../../core/queue.ts'
 import { callerAt } from './addresses.ts'
@@ -52,16 +51,6 @@ export interface GuardOptions {
 /** Who is at the other end of a connection, before a key is known. */
 export const connectedBy = (ring: ApiKeyRing | null) => (socket: Socket) =>
   ring?.inForce === false ? thisMachine : callerAt(socket)
-
-/** Holds each connection against its address. One too many is closed without an answer. */
-export function shareConnections(app: Server, callerOf: (socket: Socket) => Caller, share: Share): void {
-  app.server.on('connection', socket => {
-    const caller = callerOf(socket)
-    if (share.refusal(caller, 1) !== null) return socket.destroy()
-    share.hold(caller, 1)
-    socket.once('close', () => share.give(caller, 1))
-  })
-}
 
 /** Callers of what needs no key, while keys are in force. */
 const nobody: Caller = { id: 'nobody', isAdmin: false }

@@ -31,6 +31,7 @@ export function closesConnections(server: Server): () => void {
       answer._last = true
     }
     const check = () => {
+      if (connections.size === 0 && !server.listening) clearInterval(watch)
       const late = performance.now() > startedMs + patienceMs
       const unread: Connection[] = []
       for (const socket of connections) {
@@ -46,7 +47,6 @@ export function closesConnections(server: Server): () => void {
       for (const socket of unread) Reflect.deleteProperty(socket, 'destroy')
     }
     const watch = setInterval(check, checkMs)
-    server.once('close', () => clearInterval(watch))
     check()
   }
 }
