@@ -27,8 +27,11 @@ const processes = process.env.HOLDFAST_TEST_NEIGHBOUR_PROCESSES ?? '1'
  */
 const factorMax = 3
 const moreMsMax = 50
-/** With every attack at once. */
-const p99MsMax = 5000
+/**
+ * With every attack at once. Of fewer than 100 calls, p99 is the slowest one. That one may have opened
+ * a connection, and a new connection waits behind those that the first key opens.
+ */
+const p99MsMax = (calls: number) => (calls < 100 ? 5000 : 1000)
 
 type Times = Record<string, number[]>
 
@@ -240,9 +243,10 @@ async function compare(t: Test, chosen: string[], forMs: number) {
   t.strictSame([...new Set(beside.refused)].slice(0, 5), [], 'the neighbour gets no refusal')
   return Object.entries(alone.times).map(([what, ms]) => {
     const [before, now] = [p99(ms), p99(beside.times[what]!)]
-    const calls = `${beside.times[what]!.length} and ${ms.length} calls`
-    const text = `${what}: p99 ${now.toFixed(1)} ms, alone ${before.toFixed(1)} ms (${calls})`
-    return { text, now, isWithin: now <= factorMax * before + moreMsMax }
+    const calls = beside.times[what]!.length
+    const counts = `${calls} and ${ms.length} calls`
+    const text = `${what}: p99 ${now.toFixed(1)} ms, alone ${before.toFixed(1)} ms (${counts})`
+    return { text, calls, now, isWithin: now <= factorMax * before + moreMsMax }
   })
 }
 
@@ -259,7 +263,10 @@ for (const deed of long ? Object.keys({ ...deeds, ...largeDeeds }) : []) {
 }
 
 t.test('beside every attack at once, a neighbour is never refused', options, async t => {
-  for (const { text, now, isWithin } of await compare(t, Object.keys(deeds), seconds * 1000)) {
-    t.ok(now <= p99MsMax, `${text}, ${isWithin ? 'within' : 'beyond'} ${factorMax} × + ${moreMsMax} ms`)
+  for (const { text, calls, now, isWithin } of await compare(t, Object.keys(deeds), seconds * 1000)) {
+    t.ok(
+      now <= p99MsMax(calls),
+      `${text}, ${isWithin ? 'within' : 'beyond'} ${factorMax} × + ${moreMsMax} ms`
+    )
   }
 })
