@@ -224,10 +224,10 @@ type LeaseRequest struct {
 	// Makes the call safe to repeat: while its leases last, the same key gives the same messages and
 	// receipts again. 1 to 255 printable ASCII characters.
 	IdempotencyKey string `json:"idempotencyKey,omitempty"`
-	// Messages to ack before the lease, in the same commit. If the `idempotencyKey` has been used
-	// before, an ack has a `result` or a `then`, or the queue has limits per group, the acks are a
-	// commit of their own. Acks never wait for messages. If the lease fails after them, the answer has
-	// the outcomes and no messages; with an `idempotencyKey` it is 503 `outcomeUnknown`.
+	// Messages to ack before the lease, in the same commit. The acks are a commit of their own in
+	// three cases: the `idempotencyKey` has been used before, an ack has a `result` or a `then`, or
+	// the queue has limits per group. Acks never wait for messages. If the lease fails after them, the
+	// answer has the outcomes and no messages; with an `idempotencyKey` it is 503 `outcomeUnknown`.
 	Ack []Ack `json:"ack,omitempty"`
 }
 

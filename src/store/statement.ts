@@ -29,8 +29,8 @@ export interface Session {
 }
 
 /**
- * A template for SQL. It takes away the indentation that all lines share, and indents a fragment of
- * several lines as deep as the line where it is put in. A backslash stands for itself.
+ * A template for SQL. It takes away the indentation that all lines share. A fragment of several lines
+ * is indented as deep as the line where it is put in. A backslash stands for itself.
  */
 export function sql(template: TemplateStringsArray, ...fragments: (string | number)[]): string {
   let text = template.raw[0]!

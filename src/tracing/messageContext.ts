@@ -46,7 +46,7 @@ export function contextsOf(messages: { headers?: Headers | null | undefined }[])
 
 /**
  * The headers of messages that a span sends. They name the span if it is sampled, and otherwise what
- * its caller has sent, so that no sampler of the service breaks a trace of others.
+ * its caller has sent. So no sampler of the service breaks a trace of others.
  */
 export function headersSentBy(span: SpanContext, caller: Context): Headers {
   const isSampled = (span.traceFlags & TraceFlags.SAMPLED) !== 0

@@ -129,8 +129,8 @@ async function climb(dice: Random): Promise<void> {
 }
 
 /**
- * Acks each message of `relay` while it sends the next one of the group, so that the ack of the last
- * message of a group races with an enqueue. Each group has one sender, so its order is known.
+ * Acks each message of `relay` while it sends the next one of the group. So the ack of a group's last
+ * message races with an enqueue. Each group has one sender, so its order is known.
  */
 async function relay(dice: Random): Promise<void> {
   let groupsMade = 0

@@ -28,8 +28,8 @@ async function reportOf(call: Call, name: string, queue: string): Promise<QueueR
 
 /**
  * Starts to move the messages of a dead-letter queue home, or to another queue. Refuses with
- * ResourceNotFoundException where a queue is missing, and with InvalidParameterValue where the source is
- * no dead-letter queue, the two do not fit, or a task runs already.
+ * ResourceNotFoundException where a queue is missing. Refuses with InvalidParameterValue where the
+ * source is no dead-letter queue, the two do not fit, or a task runs already.
  */
 export async function startMessageMoveTask(
   call: Call,

@@ -29,8 +29,9 @@ export const deleteMessageBatch: Operation<'DeleteMessageBatch'> = (call, input)
   batch(call, deleteAll, 'DeleteMessageBatch', input)
 /**
  * Extends a lease, or ends it with 0. One whose time is over stays as it is, and that is no error in a
- * standard queue. Refuses with ReceiptHandleIsInvalid, with MessageNotInflight where somebody else holds
- * the message, or it is visible in a FIFO queue, and with InvalidParameterValue where it is gone.
+ * standard queue. Refuses with ReceiptHandleIsInvalid, and with InvalidParameterValue where the message
+ * is gone. Refuses with MessageNotInflight where somebody else holds the message, or where it is visible
+ * in a FIFO queue.
  */
 export const changeMessageVisibility: Operation<'ChangeMessageVisibility'> = (call, input) =>
   single(call, changeAll, input)
