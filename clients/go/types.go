@@ -224,10 +224,11 @@ type LeaseRequest struct {
 	// Makes the call safe to repeat: while its leases last, the same key gives the same messages and
 	// receipts again. 1 to 255 printable ASCII characters.
 	IdempotencyKey string `json:"idempotencyKey,omitempty"`
-	// Messages to ack before the lease, in the same commit. The acks are a commit of their own in
-	// three cases: the `idempotencyKey` has been used before, an ack has a `result` or a `then`, or
-	// the queue has limits per group. Acks never wait for messages. If the lease fails after them, the
-	// answer has the outcomes and no messages; with an `idempotencyKey` it is 503 `outcomeUnknown`.
+	// Messages to ack before the lease, in the same commit. The acks are a commit of their own where
+	// an ack has a `result` or a `then`, and where the queue has limits per group. So are those of an
+	// `idempotencyKey` that has been used before. Acks never wait for messages. If the lease fails
+	// after them, the answer has the outcomes and no messages. With an `idempotencyKey` it is 503
+	// `outcomeUnknown`.
 	Ack []Ack `json:"ack,omitempty"`
 }
 

@@ -185,10 +185,10 @@ export interface LeaseRequest {
    */
   idempotencyKey?: string | undefined
   /**
-   * Messages to ack before the lease, in the same commit. The acks are a commit of their own in
-   * three cases: the `idempotencyKey` has been used before, an ack has a `result` or a `then`, or
-   * the queue has limits per group. Acks never wait for messages. If the lease fails after them,
-   * the answer has the outcomes and no messages; with an `idempotencyKey` it is 503
+   * Messages to ack before the lease, in the same commit. The acks are a commit of their own where
+   * an ack has a `result` or a `then`, and where the queue has limits per group. So are those of an
+   * `idempotencyKey` that has been used before. Acks never wait for messages. If the lease fails
+   * after them, the answer has the outcomes and no messages. With an `idempotencyKey` it is 503
    * `outcomeUnknown`.
    */
   ack?: Array<string | {
