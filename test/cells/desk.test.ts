@@ -2,8 +2,9 @@
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import http from 'node:http'
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { startDesk } from '../../src/cells/desk/start.ts'
 import { readConfig } from '../../src/config.ts'
@@ -236,4 +237,18 @@ t.test('one caller cannot use up the desk', async t => {
   await once(cell, 'connection')
   hanging.at(-1)!.destroy()
   t.match(await later, { body: { code: 'cellUnavailable' } }, 'and its share is free again')
+})
+
+t.test('connections to the desk are bounded', async t => {
+  const desk = await deskOver(t, createServer(), { HOLDFAST_CONNECTIONS_MAX: '4' })
+  const { hostname, port } = new URL(desk.url)
+  const sockets = Array.from({ length: 6 }, () => connect(Number(port), hostname).resume())
+  t.teardown(() => sockets.forEach(socket => socket.destroy()))
+  await Promise.all(sockets.map(socket => once(socket, 'connect')))
+  const closed = () => sockets.filter(({ destroyed }) => destroyed).length
+  while (closed() < 2) await turn()
+  t.equal(closed(), 2)
+  sockets.find(({ destroyed }) => !destroyed)!.destroy()
+  // The place of one that has ended is free.
+  while ((await desk.get('/livez').catch(() => null))?.status !== 200) await turn()
 })
