@@ -13,6 +13,9 @@ t.beforeEach(() => blocker.query('delete from holdfast.schedules; delete from ho
 
 const broker = brokerOn(poolA, { options: { createQueues: true } })
 
+/** All are due at one time, also where a second passes between two calls that make them. */
+const dueAt = new Date(Math.floor(Date.now() / 1000) * 1000)
+
 /** Makes schedules that are due. Their names sort by owner, and bodies are JSON of so many bytes. */
 const own = (owner: string, count: number, bytes: number) =>
   blocker.query(
@@ -22,9 +25,9 @@ const own = (owner: string, count: number, bytes: number) =>
     )
     select
       $1 || '-' || lpad(n::text, 4, '0'), 'q', '@yearly', 'UTC', to_json(repeat('x', $3::int - 2)), '{}', 4,
-      false, 'once', date_trunc('second', now()), $1, $1
+      false, 'once', $4::timestamptz, $1, $1
     from generate_series(1, $2::int) n`,
-    [owner, count, bytes]
+    [owner, count, bytes, dueAt]
   )
 
 /** Fires what is due. Answers the owners of the messages of each commit. */
