@@ -2,6 +2,7 @@
  * Fires schedules that are due. pg-boss asks one replica of the cluster to check once a minute. Each
  * replica also checks by itself when it knows that a schedule is due.
  */
+import { startAlarm } from '../core/engine/alarm.ts'
 
 export interface Clock {
   /** Fires what is due. Resolves when that is done. */
@@ -30,18 +31,18 @@ export function startClock(
   pauseMsMax = schedulePauseMsMax
 ): Clock {
   let stopping = false
-  let timer: NodeJS.Timeout
+  let stopAlarm = () => {}
   let plannedMs = Infinity
   let firing: Promise<void> | null = null
 
   function plan(inMs: number): void {
-    clearTimeout(timer)
+    stopAlarm()
     plannedMs = Date.now() + inMs
-    if (!stopping) timer = setTimeout(fireNow, inMs)
+    if (!stopping) stopAlarm = startAlarm(inMs, fireNow)
   }
 
   function fireNow(): Promise<void> {
-    clearTimeout(timer)
+    stopAlarm()
     if (firing !== null) {
       plannedMs = 0 // this round may have passed what is due by now, so another follows at once
       return firing
@@ -70,7 +71,7 @@ export function startClock(
     },
     async stop() {
       stopping = true
-      clearTimeout(timer)
+      stopAlarm()
       await firing
     }
   }

@@ -2,6 +2,7 @@
  * The sweeper. It makes messages ready when their lease or their delay has ended, removes messages
  * past their time to live, and folds the ledger.
  */
+import { startAlarm } from '../../core/engine/alarm.ts'
 import type { Digits } from '../../core/message.ts'
 import type { Database } from '../database.ts'
 import type { Statement } from '../statement.ts'
@@ -122,7 +123,7 @@ class TimedSweeper implements Sweeper {
   readonly #running: Promise<void>
   readonly #stopping = new AbortController()
   #plannedMs = 0
-  #timer: NodeJS.Timeout | undefined
+  #stopAlarm = () => {}
   #wake = () => {}
   #foldedMs = 0
   #fullSweepDueMs = 0
@@ -147,7 +148,7 @@ class TimedSweeper implements Sweeper {
 
   async stop(): Promise<void> {
     this.#stopping.abort()
-    clearTimeout(this.#timer)
+    this.#stopAlarm()
     this.#wake()
     await this.#running
   }
@@ -169,8 +170,8 @@ class TimedSweeper implements Sweeper {
 
   #schedule(timeMs: number): void {
     this.#plannedMs = timeMs
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#wake(), Math.max(0, timeMs - Date.now()))
+    this.#stopAlarm()
+    this.#stopAlarm = startAlarm(timeMs - Date.now(), () => this.#wake())
   }
 
   /** Answers the pause before the next sweep, in milliseconds. */

@@ -1,0 +1,15 @@
+/** Alarms: timers that do not go off early. */
+
+/**
+ * Calls `ring` after this time, and answers what stops that. A timer of Node counts whole milliseconds, and
+ * may go off almost one too early. What is due then would not be found.
+ */
+export function startAlarm(inMs: number, ring: () => void): () => void {
+  const untilMs = performance.now() + inMs
+  let timer: NodeJS.Timeout
+  const start = () => {
+    timer = setTimeout(() => (performance.now() < untilMs ? start() : ring()), untilMs - performance.now())
+  }
+  start()
+  return () => clearTimeout(timer)
+}

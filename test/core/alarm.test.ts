@@ -1,0 +1,23 @@
+/** Alarms do not go off early. */
+import t from 'tap'
+import { startAlarm } from '../../src/core/engine/alarm.ts'
+
+t.test('no alarm goes off before its time', async t => {
+  const alarms = Array.from({ length: 100 }, async (_, n) => {
+    const inMs = 10 + n / 3
+    const sinceMs = performance.now()
+    await new Promise<void>(resolve => startAlarm(inMs, resolve))
+    return performance.now() - sinceMs - inMs
+  })
+  const lateMs = await Promise.all(alarms)
+  t.strictSame(
+    lateMs.filter(ms => ms < 0),
+    []
+  )
+})
+
+t.test('an alarm that was stopped stays silent', async t => {
+  const stop = startAlarm(5, () => t.fail('it rang'))
+  stop()
+  await new Promise<void>(resolve => startAlarm(10, resolve))
+})
