@@ -89,7 +89,7 @@ export const wakeWaitersOf = (config: Config, databaseUrl: string, queue: string
 
 /** Removes a queue of a cell that holds nothing. Answers whether it is gone. */
 export const removeEmptyQueueOf = (config: Config, databaseUrl: string, queue: string): Promise<boolean> =>
-  withCell(config, databaseUrl, database => database.transaction(session => removeEmptyQueue(session, queue)))
+  withCell(config, databaseUrl, database => removeEmptyQueue(database, queue))
 
 /**
  * Lets the ids of one cell go on far beyond those of another. A message that has moved is then not taken for

@@ -20,6 +20,7 @@
  *
  * A verb's own comment names only what it refuses beside that.
  */
+import type { BeginStandstill } from './engine/standstills.ts'
 import type { BrowseVerbs, ConsumerVerbs, FailureVerbs, SeriesVerbs } from './browsePorts.ts'
 import type { BulkVerbs } from './bulkPorts.ts'
 import type { EnqueueVerbs } from './enqueuePorts.ts'
@@ -67,6 +68,12 @@ export interface RankedVerbs extends Verbs {
    * that was there. With `only: 'new'` a queue that was there stays as it is.
    */
   putQueue(name: string, change: QueueChange, as: NewQueueTerms): Promise<PutOutcome>
+  /**
+   * Removes a queue that holds nothing, and answers whether it is gone. An enqueue that is under way
+   * comes before that, or finds no queue. Throws messagesBusy while an open transaction has written
+   * messages of any queue, and what `begin` throws.
+   */
+  removeEmptyQueue(name: string, begin: BeginStandstill): Promise<boolean>
 }
 
 export type Verbs = EnqueueVerbs &

@@ -21,12 +21,6 @@ export interface QueueVerbs {
   /** Frees the name at once, if there is such a queue. Maintenance removes the messages later. */
   removeQueue(name: string): Promise<void>
   /**
-   * Removes a queue that holds nothing, and answers whether it is gone. An enqueue that is under way
-   * comes before that, or finds no queue. Throws messagesBusy while an open transaction has written
-   * messages of any queue, and what `begin` throws.
-   */
-  removeEmptyQueue(name: string, begin: BeginStandstill): Promise<boolean>
-  /**
    * How many queues count for all callers and for this one, and whether there is such a queue. Until
    * the transaction ends, no other session counts.
    */

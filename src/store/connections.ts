@@ -4,7 +4,7 @@ import { QueueError } from '../core/errors.ts'
 import { failureOf, isBroken, outcomeUnknown, unreachable } from './databaseErrors.ts'
 import type { Hosts, Target } from './hosts.ts'
 import { sessionSettings, statementMsMax } from './sessionSettings.ts'
-import type { Session, Statement } from './statement.ts'
+import type { Session, Statement, Transaction } from './statement.ts'
 
 const connectMsMax = 3000
 /** With several hosts, how often a connection is tried before its caller is refused. */
@@ -19,7 +19,11 @@ const restMsMax = 500
 const ping = { text: 'select', query_timeout: 1000 }
 // A pooler that is paused takes connections, and answers nothing on them.
 const settingsQuery = { text: sessionSettings, query_timeout: answerMsMax }
-const commitQuery = { text: 'commit', query_timeout: answerMsMax }
+const commitText = 'commit'
+// PostgreSQL keeps the locks of a transaction until its commit is on the disk. This commit does not
+// wait. The record behind it does, and the disk then holds both.
+const earlyCommitText =
+  "set local synchronous_commit = off; commit; select pg_logical_emit_message(true, 'holdfast', '')"
 
 /** The connections of one pool. Each is made when it is first needed. */
 export class Connections {
@@ -131,6 +135,15 @@ export const sessionOn = (client: pg.ClientBase): Session => ({
   query: (statement, values) => run(client, statement, values)
 })
 
+/** The transaction that has begun on a connection, and what commits it. */
+export function transactionOn(client: pg.ClientBase): { transaction: Transaction; end: () => Promise<void> } {
+  let text = commitText
+  const freeLocksEarly = () => {
+    text = earlyCommitText
+  }
+  return { transaction: { ...sessionOn(client), freeLocksEarly }, end: () => commit(client, text) }
+}
+
 /** Runs a statement. Refuses with outcomeUnknown when its answer was lost. */
 export async function run<Row>(
   client: pg.ClientBase,
@@ -156,12 +169,13 @@ export async function run<Row>(
 }
 
 /** Commits. Refuses with outcomeUnknown when the answer was lost, and when it was no commit. */
-export async function commit(client: pg.ClientBase): Promise<void> {
-  const result = await client.query(commitQuery).catch(error => {
+async function commit(client: pg.ClientBase, text: string): Promise<void> {
+  const query = { text, query_timeout: answerMsMax }
+  const answer: pg.QueryResult | pg.QueryResult[] = await client.query(query).catch(error => {
     throw outcomeUnknown(error)
   })
   // The commit of a failed transaction succeeds, and only its tag says that it was rolled back.
-  if (result.command !== 'COMMIT') {
+  if (![answer].flat().some(({ command }) => command === 'COMMIT')) {
     throw new QueueError('databaseUnavailable', 'The transaction was rolled back; send the request again.')
   }
 }

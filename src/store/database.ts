@@ -1,10 +1,10 @@
 /** The database: one pool, on which work runs by its rank, each piece a commit of its own. */
 import type pg from 'pg'
-import { commit, Connections, run, sessionOn } from './connections.ts'
+import { Connections, run, transactionOn } from './connections.ts'
 import { Door, type Rank } from './door.ts'
 import { isBroken, retrying } from './databaseErrors.ts'
 import type { Target } from './hosts.ts'
-import type { Session, Statement } from './statement.ts'
+import type { Session, Statement, Transaction } from './statement.ts'
 
 /** Whatever it runs refuses with databaseUnavailable, outcomeUnknown or overloaded, as core/ports.ts says. */
 export interface Database extends Session {
@@ -13,7 +13,7 @@ export interface Database extends Session {
   /** The same connections, for work that is let in after all other: browsing, bulk actions. */
   readonly last: Database
   /** Runs the work between begin and commit on one connection. Whatever it throws rolls back. */
-  transaction<T>(work: (session: Session) => Promise<T>): Promise<T>
+  transaction<T>(work: (session: Transaction) => Promise<T>): Promise<T>
   /**
    * Runs text that may hold several statements and transactions of its own, and answers the rows of
    * all. A connection on which it failed is not used again.
@@ -78,8 +78,9 @@ function workOn(use: Use): Pick<Database, 'query' | 'script' | 'transaction' | '
       use(async client => {
         await run(client, begin)
         try {
-          const result = await work(sessionOn(client))
-          await commit(client)
+          const { transaction, end } = transactionOn(client)
+          const result = await work(transaction)
+          await end()
           return result
         } catch (error) {
           if (!isBroken(error)) await run(client, rollback)

@@ -28,6 +28,12 @@ export interface Session {
   query<Row = Record<string, unknown>>(statement: Statement<Row> | string, values?: unknown[]): Promise<Row[]>
 }
 
+/** One transaction, until its commit. */
+export interface Transaction extends Session {
+  /** Its commit frees all locks before it is on the disk. The answer still waits for the disk. */
+  freeLocksEarly(): void
+}
+
 /**
  * A template for SQL. It takes away the indentation that all lines share. A fragment of several lines
  * is indented as deep as the line where it is put in. A backslash stands for itself.

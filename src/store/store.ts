@@ -22,7 +22,7 @@ import { isLeaseKeyTaken, leaseKeyVerbs } from './verbs/leaseKeys.ts'
 import { putQueue } from './verbs/putQueue.ts'
 import { pushVerbs } from './verbs/pushes.ts'
 import { queueReportVerbs } from './verbs/queueReports.ts'
-import { queueVerbs } from './verbs/queues.ts'
+import { queueVerbs, removeEmptyQueue } from './verbs/queues.ts'
 import { redriveVerbs } from './verbs/redrive.ts'
 import { redriveTaskVerbs } from './verbs/redriveTasks.ts'
 import { scheduleVerbs } from './verbs/schedules.ts'
@@ -79,7 +79,8 @@ export function openStore(
   const verbsOn = (ranked: Database): RankedVerbs => ({
     ...bind(verbs, ranked),
     transaction: work => ranked.transaction(session => work(bind(verbs, session))),
-    putQueue: (name, change, as) => putQueue(ranked, name, change, as)
+    putQueue: (name, change, as) => putQueue(ranked, name, change, as),
+    removeEmptyQueue: (name, begin) => removeEmptyQueue(ranked, name, begin)
   })
   return {
     ...verbsOn(database),

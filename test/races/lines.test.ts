@@ -2,7 +2,7 @@
 import { Standstills } from '../../src/core/engine/standstills.ts'
 import { tester } from '../support/callers.ts'
 import t, { type Test } from 'tap'
-import { answerBytesMax } from '../../src/core/limits.ts'
+import { answerBytesMax, standstillMsMax } from '../../src/core/limits.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import { followerVerbs } from '../../src/store/verbs/followers.ts'
 import {
@@ -280,7 +280,11 @@ t.test(
     const begins = { count: 0 }
     const change = async (settings: object) => {
       begins.count = 0
-      await queues.putQueue(poolA, q.name, settings, { maker: null, begin: () => begins.count++ })
+      const begin = () => {
+        begins.count++
+        return standstillMsMax
+      }
+      await queues.putQueue(poolA, q.name, settings, { maker: null, begin })
       return begins.count
     }
     const useRates = (from: number, to: number) =>

@@ -108,3 +108,35 @@ t.test('an error of the work itself costs no connection', async t => {
     where state = 'idle in transaction' and datname = current_database()`)
   t.strictSame(open, [])
 })
+
+t.test('a commit that frees its locks early answers when it is on the disk', async t => {
+  const { database } = await pool()
+  await database.script(`
+    create table public.noted (setting text);
+    create table public.written (n integer);
+    create function public.note() returns trigger language plpgsql as $$
+    begin
+      insert into public.noted values (current_setting('synchronous_commit'));
+      return null;
+    end
+    $$;
+    create constraint trigger at_commit after insert on public.written
+    deferrable initially deferred
+    for each row execute function public.note()`)
+  const write = (early: boolean) =>
+    database.transaction(async session => {
+      if (early) session.freeLocksEarly()
+      await session.query('insert into public.written values (1)')
+      const [row] = await session.query<{ at: string }>('select pg_current_wal_insert_lsn()::text as at')
+      return row!.at
+    })
+  for (const early of [true, false]) {
+    const at = await write(early)
+    const [row] = await database.query('select pg_current_wal_flush_lsn() > $1::pg_lsn as flushed', [at])
+    t.strictSame(row, { flushed: true })
+  }
+  t.strictSame(await database.query('select setting from public.noted'), [
+    { setting: 'off' },
+    { setting: 'on' }
+  ])
+})

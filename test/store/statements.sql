@@ -1084,9 +1084,6 @@ cross join lateral (
   limit 1
 ) q;
 
--- be_brief
-set local statement_timeout = 50;
-
 -- browse
 -- $1 queue id · $2 message ids · $3 state, null: any · $4 bytes allowed
 with picked as materialized (
@@ -5813,9 +5810,6 @@ left join lateral (
 where l.queue_id = $1
   and l.idempotency_key = $2
 order by h.n;
-
--- limit_wait
-set local lock_timeout = 50;
 
 -- limited_ack_and_lease
 -- $1 queue id · $2 ranks · $3 where the scan begins in each rank

@@ -7,11 +7,16 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
-import { standstillMsPerSecond } from '../limits.ts'
+import { standstillMsMax, standstillMsPerSecond } from '../limits.ts'
 import { Rate } from '../rate.ts'
 
 /** How long a call may wait for the rest of its caller, and for a moment of no writes. */
-const waitMsMax = 3000
+const callMsMax = 3000
+/**
+ * A standstill waits this long at first, and twice as long each time that it was not enough. Nearly all
+ * transactions have ended by then, and everybody waits for those that have not.
+ */
+const waitMsFirst = 10
 const pauseMs = 50
 /** From so many callers on, those that have rested are forgotten. */
 const callersMax = 1000
@@ -23,8 +28,11 @@ export const messagesBusy = new QueueError(
     'Send the request again a little later.'
 )
 
-/** Asks for a standstill. Throws where the caller has to rest. Costs nothing where it is not called. */
-export type BeginStandstill = () => void
+/**
+ * Asks for a standstill, and answers for how many milliseconds it may wait for others to end their
+ * transactions. Throws where the caller has to rest. Costs nothing where it is not called.
+ */
+export type BeginStandstill = () => number
 
 /** What one caller has used, in milliseconds. */
 interface Used {
@@ -41,13 +49,14 @@ export class Standstills {
    * with shareUsedUp or overloaded then. Nothing was changed.
    */
   async run<T>(caller: Caller, work: (begin: BeginStandstill) => Promise<T>): Promise<T> {
-    const untilMs = performance.now() + waitMsMax
+    const untilMs = performance.now() + callMsMax
+    let waitMs = waitMsFirst
     for (;;) {
       try {
-        return await this.#attempt(caller, work)
+        return await this.#attempt(caller, waitMs, work)
       } catch (error) {
-        const passes = error === messagesBusy || error instanceof MustRest
-        if (!passes) throw error
+        if (error === messagesBusy) waitMs = Math.min(2 * waitMs, standstillMsMax)
+        else if (!(error instanceof MustRest)) throw error
         if (performance.now() > untilMs) throw error instanceof MustRest ? restRefusal(error.seconds) : error
       }
       await pause(pauseMs)
@@ -55,16 +64,21 @@ export class Standstills {
     }
   }
 
-  async #attempt<T>(caller: Caller, work: (begin: BeginStandstill) => Promise<T>): Promise<T> {
+  async #attempt<T>(
+    caller: Caller,
+    waitMs: number,
+    work: (begin: BeginStandstill) => Promise<T>
+  ): Promise<T> {
     let used: Used | null = null
     let sinceMs = 0
     // A transaction that is done again after a deadlock begins again.
     const begin = () => {
-      if (used !== null) return
+      if (used !== null) return waitMs
       if (this.#mustRest(caller)) throw new MustRest(this.#of(caller).rate.secondsLeft)
       used = this.#of(caller)
       used.underway = true
       sinceMs = performance.now()
+      return waitMs
     }
     try {
       return await work(begin)

@@ -134,7 +134,7 @@ export class Queues {
     const removed = await this.#standstills.run(caller, begin =>
       turns.run(caller, async () =>
         ifEmpty
-          ? await store.last.transaction(verbs => verbs.removeEmptyQueue(name, begin))
+          ? await store.last.removeEmptyQueue(name, begin)
           : await store.last.removeQueue(name).then(() => true)
       )
     )

@@ -3,6 +3,7 @@ import type { BeginStandstill } from '../../core/engine/standstills.ts'
 import { groupLimits, limitSettings } from '../../core/leaseLimits.ts'
 import type { SettingsChange } from '../../core/settings.ts'
 import { hasLimits } from '../leaseLimits.ts'
+import { statementMsMax } from '../sessionSettings.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 export const addLimitsStatement: Statement = {
@@ -29,6 +30,13 @@ export const changeLimitsStatement: Statement = {
       tokens = case when q.rate is not null then l.tokens end
     from (select id, rate from holdfast.queues where name = $1) q
     where l.queue_id = q.id`
+}
+
+// Everybody may be waiting, where these limits are the first per group. Then each statement has had little
+// time so far.
+export const takeTimeStatement: Statement = {
+  name: 'take_time',
+  text: `set local statement_timeout = ${statementMsMax}`
 }
 
 /** Groups whose rates are remembered: from so many on, a change takes everybody's time. */
@@ -64,9 +72,10 @@ export async function keepLimits(
   session: Session,
   name: string,
   change: SettingsChange,
-  begin: BeginStandstill = () => {}
+  begin: BeginStandstill
 ): Promise<void> {
   if (!limitSettings.some(setting => setting in change)) return
+  await session.query(takeTimeStatement)
   await session.query(addLimitsStatement, [name])
   await session.query(changeLimitsStatement, [name])
   if (!groupLimits.some(setting => setting in change)) return

@@ -1,15 +1,17 @@
 /** Making queues, and changing their settings. */
 import type { NewQueueTerms, PutOutcome, QueueMaker } from '../../core/queuePorts.ts'
+import { standstillMsMax } from '../../core/limits.ts'
 import type { Entries, QueueChange, Revise } from '../../core/queue.ts'
 import { mayBeNull, settingPaths } from '../../core/settings.ts'
 import type { Database } from '../database.ts'
 import { isServerError } from '../databaseErrors.ts'
-import { sql, type Session, type Statement } from '../statement.ts'
+import { sql, type Session, type Statement, type Transaction } from '../statement.ts'
 import { adoptStatement, autoQueueVerbs } from './autoQueues.ts'
 import { lockChains, refuseCircle } from './deadLetters.ts'
 import { keepLimits } from './changeLimits.ts'
-import { mayChangeOrder } from './order.ts'
+import { conditionOfOrder } from './order.ts'
 import { createStatement, findQueue } from './queues.ts'
+import { standStill } from './standstill.ts'
 
 const sqlTypes = {
   number: 'float8',
@@ -73,6 +75,9 @@ export const lockEntriesStatement: Statement<Entries> = {
     for no key update`
 }
 
+/** Undoes a change of the order: a message came before everybody waited. */
+const notEmpty = new Error('The queue holds a message.')
+
 /**
  * Makes the queue if there is none, then changes the settings given. A new queue counts for its
  * maker. Without a maker it counts for nobody, and neither does one that was there. Changes nothing
@@ -82,25 +87,30 @@ export async function putQueue(
   database: Database,
   name: string,
   given: QueueChange,
-  { maker, only, begin, revise }: NewQueueTerms = { maker: null }
+  { maker, only, begin = () => standstillMsMax, revise }: NewQueueTerms = { maker: null }
 ): Promise<PutOutcome> {
-  const work = async (session: Session): Promise<PutOutcome> => {
+  const work = async (session: Transaction): Promise<PutOutcome> => {
     await lockChains(session, given)
     const change = revise === undefined ? given : await revised(session, name, given, revise)
     if (change === null || (only === 'existing' && (await findQueue(session, name)) === null)) return 'absent'
     const made = only !== 'existing' && (await make(session, name, maker))
     if (!made && only === 'new') return 'present'
-    if (!made && !(await mayChangeOrder(session, name, change, begin))) return 'notEmpty'
+    const isReady = made ? null : await conditionOfOrder(session, name, change)
+    if (isReady !== null && !(await isReady())) return 'notEmpty'
     await session.query(changeStatement, [name, JSON.stringify(change)])
     await refuseCircle(session, name, change)
+    if (!made && maker === null && only !== 'existing') await session.query(adoptStatement, [name])
+    if (isReady !== null) {
+      const waitMs = begin()
+      if (!(await standStill(session, waitMs, isReady))) throw notEmpty
+    }
     await keepLimits(session, name, change, begin)
-    if (made) return 'made'
-    if (maker === null && only !== 'existing') await session.query(adoptStatement, [name])
-    return 'changed'
+    return made ? 'made' : 'changed'
   }
   try {
     return await database.transaction(work)
   } catch (error) {
+    if (error === notEmpty) return 'notEmpty'
     if (isServerError(error) && error.constraint === 'queues_one_group') return 'oneGroup'
     throw error
   }

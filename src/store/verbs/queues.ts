@@ -1,9 +1,11 @@
 /** Queues: what they are set to, and their end. */
 import type { BeginStandstill } from '../../core/engine/standstills.ts'
+import { standstillMsMax } from '../../core/limits.ts'
 import type { FrontNotes, Queue } from '../../core/queue.ts'
 import { settingPaths, type ActiveSettings, type SettingRow } from '../../core/settings.ts'
 import { madeQueue } from '../fragments.ts'
-import { brief, holdMessages } from './order.ts'
+import { standStill } from './standstill.ts'
+import type { Database } from '../database.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 /** The settings of a queue, as their columns. */
@@ -113,22 +115,23 @@ export const holdsStatement: Statement<{ holds: boolean }> = {
 }
 
 /**
- * In a transaction: removes a queue that holds nothing, and answers whether it is gone. It looks twice,
- * because everybody waits for the lock: a queue that holds something does not cost that.
+ * Removes a queue that holds nothing, and answers whether it is gone. It looks twice, because everybody
+ * waits for the second look: a queue that holds something does not cost that.
  */
 export async function removeEmptyQueue(
-  session: Session,
+  database: Database,
   name: string,
-  begin: BeginStandstill = () => {}
+  begin: BeginStandstill = () => standstillMsMax
 ): Promise<boolean> {
-  const holds = async () => (await session.query(holdsStatement, [name]))[0]?.holds
-  const before = await holds()
-  if (before !== false) return before === undefined
-  begin()
-  await holdMessages(session)
-  if (await brief(session, holds)) return false
-  await removeQueue(session, name)
-  return true
+  return await database.transaction(async session => {
+    const holds = async () => (await session.query(holdsStatement, [name]))[0]?.holds
+    const before = await holds()
+    if (before !== false) return before === undefined
+    const waitMs = begin()
+    if (await standStill(session, waitMs, holds)) return false
+    await removeQueue(session, name)
+    return true
+  })
 }
 
 /** Settings, of the paths given, from the columns of a queue. */
@@ -144,4 +147,4 @@ export function settingsOf<S>(row: Partial<SettingColumns>, paths: typeof settin
   return settings as S
 }
 
-export const queueVerbs = { findQueue, removeQueue, removeEmptyQueue }
+export const queueVerbs = { findQueue, removeQueue }
