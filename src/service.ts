@@ -5,12 +5,9 @@ import { explainListening, explainOpenAccess, type Config } from './config.ts'
 import { apiKeysOf } from './databaseTasks.ts'
 import { ApiKeyRing } from './core/apiKey.ts'
 import { Broker } from './core/broker.ts'
-import { Activity } from './core/engine/activity.ts'
 import { startGossip } from './core/engine/gossip.ts'
-import { Interest } from './core/engine/interest.ts'
 import { joinReports, openShares, reportShares, type Shares } from './core/engine/shares.ts'
 import { noSiblings, type Siblings } from './core/engine/siblings.ts'
-import { Wakeups } from './core/engine/wakeups.ts'
 import { Firings } from './core/verbs/firings.ts'
 import { Schedules } from './core/verbs/schedules.ts'
 import { consoleRoutes } from './fronts/console/routes.ts'
@@ -26,6 +23,7 @@ import { redrivePauseMsMax, startClock } from './jobs/clock.ts'
 import { startHousekeeping } from './jobs/housekeeping.ts'
 import { startPushing } from './pushing.ts'
 import { readAdminKey, readSigningSecrets } from './secrets.ts'
+import { startSignals, type SignalParts } from './signals.ts'
 import { startSnapshotWatch } from './snapshotWatch.ts'
 import { openDatabase, type Database } from './store/database.ts'
 import { lastConnectionsOf, usualConnectionsOf } from './store/door.ts'
@@ -36,10 +34,7 @@ import { refusePooling } from './store/setup/pooling.ts'
 import { joinPostgres, openPostgres, type Postgres } from './store/setup/postgres.ts'
 import { openStore } from './store/store.ts'
 import { keepKeys } from './store/upkeep/apiKeyReader.ts'
-import { startListener } from './store/upkeep/listener.ts'
-import { ScanHints } from './store/upkeep/scanHints.ts'
 import { startSeries } from './store/upkeep/seriesWriter.ts'
-import { startSweeper, watchSweeps } from './store/upkeep/sweeper.ts'
 import { startVacuum } from './store/upkeep/vacuum.ts'
 import { oldestReady, overview } from './store/verbs/overview.ts'
 import { queueTotals } from './store/verbs/totals.ts'
@@ -170,77 +165,13 @@ async function openApiKeys(base: Base, database: Database) {
   return { ring, readKeys: readKeysEverywhere }
 }
 
-type SignalParts = ReturnType<typeof startSignals>
-
-/**
- * Wakes waiting callers: at once for messages stored here, by listener and sweeper for all others.
- */
-function startSignals(base: Base, database: Database, listenTarget: Target, shares: Shares) {
-  const { report, siblings } = base
-  const wakeups = new Wakeups(shares.waitingCalls)
-  const interest = new Interest(siblings, wakeups)
-  if (!siblings.alone) wakeups.observer = interest
-  const activity = new Activity()
-  const scanHints = new ScanHints()
-  const sweeps = watchSweeps(report('sweeper'))
-  const hear = (queueId: string, count: number, position: number) => {
-    scanHints.lower(queueId, position)
-    wakeups.wake(queueId, count)
-  }
-  const signals = {
-    onReady: (queueId: string, count: number, position: number) => {
-      hear(queueId, count, position)
-      interest.ready(queueId, count, position)
-      listener.announce(queueId, count, position)
-    },
-    onFree: (queueId: string, count: number) => {
-      wakeups.free(queueId, count)
-      interest.free(queueId, count)
-      listener.announceFree(queueId, count)
-    },
-    onDue: (timeMs: number) => sweeper.dueAt(timeMs)
-  }
-  siblings.hear('ready', (_from, queueId, count, position) => hear(queueId, count, position))
-  siblings.hear('open', (_from, queueId, count) => wakeups.open(queueId, count))
-  siblings.hear('free', (_from, queueId, count) => wakeups.free(queueId, count))
-  const listener = startListener(listenTarget, {
-    replica: siblings.replica,
-    onReady(queueId, count, position) {
-      activity.noteElsewhere()
-      hear(queueId, count, position)
-    },
-    onFree: (queueId, count) => wakeups.free(queueId, count),
-    onDue: signals.onDue,
-    onGap: () => {
-      scanHints.forget()
-      wakeups.wakeAll()
-    },
-    onError: report('listener')
-  })
-  stopLater(base, listener)
-  const sweeper = startSweeper(database.first, {
-    onReady: signals.onReady,
-    onFree: signals.onFree,
-    // A message may be leased although somebody waits for it: perhaps a notice was lost.
-    onCounted: (queueId, count) => {
-      scanHints.suspect(queueId)
-      wakeups.open(queueId, count)
-    },
-    waitingFor: () => wakeups.waitedQueues(),
-    onSwept: sweeps.onSwept,
-    onError: sweeps.onError
-  })
-  stopLater(base, sweeper)
-  return { activity, wakeups, scanHints, interest, ...signals, sweeps, listening: () => listener.connected }
-}
-
 type Core = ReturnType<typeof openCore>
 
 /** The broker, and what its callers share. */
 function openCore(
   { config, siblings, tracing }: Base,
   database: Database,
-  { activity, scanHints, wakeups, onReady, onFree, onDue }: SignalParts,
+  { activity, elsewhere, scanHints, wakeups, onReady, onFree, onDue }: SignalParts,
   shares: Shares,
   signingSecrets: Buffer[]
 ) {
@@ -253,6 +184,7 @@ function openCore(
       ...config,
       signingSecrets,
       activity,
+      elsewhere,
       shares,
       siblings,
       flushConnections: usualConnectionsOf(connectionsOf(config)),

@@ -8,6 +8,8 @@ import { PushStates } from './engine/pushStates.ts'
 import { QueueCache } from './engine/queueCache.ts'
 import { ReplicaStats } from './engine/replicaStats.ts'
 import type { Activity } from './engine/activity.ts'
+import type { Elsewhere } from './engine/elsewhere.ts'
+import { Standstills } from './engine/standstills.ts'
 import { Flights } from './engine/flights.ts'
 import { Rests } from './engine/rests.ts'
 import type { Signals } from './engine/signals.ts'
@@ -43,6 +45,8 @@ export interface BrokerOptions extends EnqueueingOptions, Pick<Parts, 'shares' |
   signingSecrets?: Buffer[]
   /** Who has called lately. */
   activity: Activity
+  /** Where else callers do large work. */
+  elsewhere: Elsewhere
   /** Connections to the database: for flushes, and for work that is let in last. */
   flushConnections: number
   lastConnections: number
@@ -75,9 +79,9 @@ export class Broker {
   readonly groups: Groups
 
   constructor(store: Store, wakeups: Wakeups, signals: Signals, options: BrokerOptions) {
-    const { activity, shares, siblings, flushConnections, lastConnections, isPoison } = options
+    const { activity, elsewhere, shares, siblings, flushConnections, lastConnections, isPoison } = options
     const turns = (this.#turns = new Turns(lastConnections, shares.turns))
-    const rests = new Rests(activity)
+    const rests = new Rests(activity, elsewhere)
     const parts: Parts = {
       store,
       queueCache: new QueueCache(store, turns, siblings),
@@ -97,7 +101,7 @@ export class Broker {
     this.#leaseFlushes = new LeaseFlushes(parts, this.#settling)
     this.#leasing = new Leasing(parts, this.#leaseFlushes, this.#settling)
     this.#completing = new Completing(parts, this.#enqueueing, this.#settling, this.#leasing)
-    this.#queues = new Queues(parts, options.autoQueuesMax)
+    this.#queues = new Queues(parts, options.autoQueuesMax, new Standstills(elsewhere))
     this.#bulk = new Bulk(parts)
     this.#redriving = new Redriving(parts)
     this.#watching = new Watching(parts)

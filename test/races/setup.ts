@@ -6,6 +6,7 @@ import { answerBytesMax } from '../../src/core/limits.ts'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { Activity } from '../../src/core/engine/activity.ts'
+import { Elsewhere } from '../../src/core/engine/elsewhere.ts'
 import { Broker, type BrokerOptions } from '../../src/core/broker.ts'
 import type { Signals } from '../../src/core/engine/signals.ts'
 import { Wakeups } from '../../src/core/engine/wakeups.ts'
@@ -280,6 +281,7 @@ export function brokerOn(
 ): Broker {
   return new Broker(openStore(database, scanHints, verbs), wakeups, signals, {
     activity: new Activity(),
+    elsewhere: new Elsewhere(),
     createQueues: false,
     autoQueuesMax: Infinity,
     siblings: noSiblings,

@@ -5,6 +5,9 @@ import { startListener, type Listener } from '../../src/store/upkeep/listener.ts
 import { Proxy } from '../faultbench/proxy.ts'
 import { connect, freshDatabase } from '../support/postgres.ts'
 
+/** Hears nothing. */
+const deaf = { onReady: () => {}, onFree: () => {}, onLarge: () => {}, onDue: () => {} }
+
 t.test(
   'notices gather while one is on its way: the connection has one query at a time, and none is lost',
   async t => {
@@ -30,7 +33,7 @@ t.test(
       await new Promise<void>((resolve, reject) => {
         listener = startListener(
           { ...config, ...where },
-          { replica: '', onReady, onFree: () => {}, onDue: () => {}, onGap: resolve, onError: reject }
+          { replica: '', ...deaf, onReady, onGap: resolve, onError: reject }
         )
       })
       t.teardown(() => listener.stop())
@@ -76,9 +79,7 @@ t.test('a replica that is alone says nothing, until another is heard', async t =
     await new Promise<void>((resolve, reject) => {
       listener = startListener(config, {
         replica: '',
-        onReady: () => {},
-        onFree: () => {},
-        onDue: () => {},
+        ...deaf,
         onGap: resolve,
         onError: reject
       })
@@ -121,7 +122,14 @@ t.test('a notice that any role of the database makes up is passed by', async t =
     if (told[0] === '9') last()
   }
   await new Promise<void>((resolve, reject) => {
-    const heardOf = { onReady: hear, onFree: hear, onDue: hear, onGap: resolve, onError: reject }
+    const heardOf = {
+      onReady: hear,
+      onFree: hear,
+      onLarge: hear,
+      onDue: hear,
+      onGap: resolve,
+      onError: reject
+    }
     const listener = startListener(config, { replica: '', ...heardOf })
     t.teardown(() => listener.stop())
   })
@@ -134,6 +142,11 @@ t.test('a notice that any role of the database makes up is passed by', async t =
     'free 7',
     'due x',
     'due',
+    'large x',
+    'large 1:',
+    'large 1:,YQ',
+    'large 1:a;b',
+    'large 12345:YQ',
     'ready 7:-1:1'
   ]
   for (const text of [...madeUp, 'ready 7:1:1e400,8:1:2', 'free 9:1']) {
@@ -144,4 +157,24 @@ t.test('a notice that any role of the database makes up is passed by', async t =
     ['8', 1, 2],
     ['9', 1]
   ])
+})
+
+t.test('a replica tells which callers have done large work at which of its processes', async t => {
+  const { config } = await freshDatabase(t, { migrated: false })
+  const listen = async (onLarge: (place: string, callerIds: string[]) => void) => {
+    let listener!: Listener
+    await new Promise<void>((resolve, reject) => {
+      listener = startListener(config, { replica: '', ...deaf, onLarge, onGap: resolve, onError: reject })
+    })
+    t.teardown(() => listener.stop())
+    return listener
+  }
+  const callerIds = ['4f2a', '192.0.2.1', '2001:db8::/64', 'this machine', 'ä, b']
+  const speaker = await listen(() => t.fail('it hears itself'))
+  const heard = new Promise<unknown[]>(resolve => {
+    listen((...told) => resolve(told)).then(() => speaker.announceLarge(3, callerIds), t.threw)
+  })
+  const [place, ids] = await heard
+  t.match(place, /^[\da-f]{8}\/3$/)
+  t.strictSame(ids, callerIds)
 })

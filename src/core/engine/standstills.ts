@@ -1,12 +1,14 @@
 /**
  * Standstills: moments in which no message of any queue is stored, leased or settled. A change of a
  * queue's order needs one, and so does the removal of an empty queue. A caller that makes one after
- * another would stop everybody, so it rests after each. A change of the limits of very many groups stops
+ * another would stop everybody, so it rests after each. A caller at several processes or replicas shares
+ * its time out among them. A change of the limits of very many groups stops
  * nobody, but takes seconds of the database's time, so it counts too.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
+import { Elsewhere } from './elsewhere.ts'
 import { standstillMsMax, standstillMsPerSecond } from '../limits.ts'
 import { Rate } from '../rate.ts'
 
@@ -41,7 +43,12 @@ interface Used {
 }
 
 export class Standstills {
+  readonly #elsewhere: Elsewhere
   readonly #callers = new Map<string, Used>()
+
+  constructor(elsewhere = new Elsewhere()) {
+    this.#elsewhere = elsewhere
+  }
 
   /**
    * Runs work that may begin a standstill, and counts it until the work has ended. The work runs
@@ -83,14 +90,15 @@ export class Standstills {
     try {
       return await work(begin)
     } finally {
-      this.#end(used, sinceMs)
+      this.#end(caller, used, sinceMs)
     }
   }
 
-  #end(used: Used | null, sinceMs: number): void {
+  #end({ id }: Caller, used: Used | null, sinceMs: number): void {
     if (used === null) return
     used.underway = false
-    used.rate.take(performance.now() - sinceMs)
+    used.rate.take((performance.now() - sinceMs) * this.#elsewhere.places(id))
+    this.#elsewhere.worked(id)
   }
 
   #mustRest({ id }: Caller): boolean {

@@ -15,7 +15,7 @@ import {
   type Revise
 } from '../queue.ts'
 import { checkQueues } from '../engine/autoQueues.ts'
-import { Standstills } from '../engine/standstills.ts'
+import type { Standstills } from '../engine/standstills.ts'
 import type { Holding } from '../fairShare.ts'
 import { seriesOf, sparkOf, type Series, type Spark } from '../series.ts'
 
@@ -47,12 +47,13 @@ export interface PutOptions {
 export class Queues {
   readonly #parts: Needs
   readonly #queuesMax: number
-  readonly #standstills = new Standstills()
+  readonly #standstills: Standstills
 
   /** `queuesMax` bounds the queues that count for callers. */
-  constructor(parts: Needs, queuesMax: number) {
+  constructor(parts: Needs, queuesMax: number, standstills: Standstills) {
     this.#parts = parts
     this.#queuesMax = queuesMax
+    this.#standstills = standstills
   }
 
   async put(

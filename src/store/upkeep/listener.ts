@@ -18,6 +18,8 @@ export interface Listener {
   announce(queueId: Digits, count: number, position: number): void
   /** Tells them that leases of a queue with `maxLeased` have ended. */
   announceFree(queueId: Digits, count: number): void
+  /** Tells them of callers that have done large work at this process of the replica. */
+  announceLarge(processIndex: number, callerIds: string[]): void
   readonly connected: boolean
   stop(): Promise<void>
 }
@@ -30,6 +32,8 @@ interface ListenerOptions {
   onReady: (queueId: Digits, count: number, position: number) => void
   /** Leases of a queue with `maxLeased` have ended. */
   onFree: (queueId: Digits, count: number) => void
+  /** Callers have done large work at a process of another replica. */
+  onLarge: (place: string, callerIds: string[]) => void
   /** A message was stored that falls due at this time (ms since the epoch). */
   onDue: (timeMs: number) => void
   /** Connected, or connected again: notices before this may have been missed. */
@@ -62,6 +66,7 @@ export function startListener(target: Target, options: ListenerOptions): Listene
 // Every role of the database may send notices. What is no notice of ours is passed by.
 const digits = /^\d{1,15}$/
 const entries = { ready: /^\d{1,10}:\d{1,16}:\d{1,16}$/, free: /^\d{1,10}:\d{1,16}$/ }
+const large = /^(\d{1,4}):([\w-]+(?:,[\w-]+)*)$/
 
 class PgListener implements Listener {
   readonly #target: Target
@@ -101,6 +106,12 @@ class PgListener implements Listener {
     if (!this.#isInCompany) return
     this.#pendingFrees.set(queueId, (this.#pendingFrees.get(queueId) ?? 0) + count)
     this.#timer ??= setTimeout(() => this.#send(), joinMs)
+  }
+
+  announceLarge(processIndex: number, callerIds: string[]): void {
+    if (this.#client === null || !this.#isInCompany) return
+    const names = callerIds.map(id => Buffer.from(id).toString('base64url')).join(',')
+    this.#tell(this.#client, `large ${processIndex}:${names}`).catch(this.#options.onError)
   }
 
   get #isInCompany(): boolean {
@@ -166,6 +177,7 @@ class PgListener implements Listener {
     if (kind === 'here') this.#heardMs = performance.now()
     if (text === undefined) return
     if (kind === 'due' && digits.test(text)) this.#options.onDue(Number(text))
+    if (kind === 'large') this.#hearLarge(from!, text)
     if (kind !== 'ready' && kind !== 'free') return
     for (const entry of text.split(',')) {
       if (!entries[kind].test(entry)) continue
@@ -173,6 +185,13 @@ class PgListener implements Listener {
       if (kind === 'ready') this.#options.onReady(queueId!, Number(count), Number(position))
       else this.#options.onFree(queueId!, Number(count))
     }
+  }
+
+  #hearLarge(from: string, text: string): void {
+    const [, processIndex, names] = large.exec(text) ?? []
+    if (names === undefined) return
+    const callerIds = names.split(',').map(name => Buffer.from(name, 'base64url').toString())
+    this.#options.onLarge(`${from}/${processIndex}`, callerIds)
   }
 
   // One at a time: a connection takes no query before it has answered the last.
