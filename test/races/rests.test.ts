@@ -5,6 +5,7 @@ import type { Broker } from '../../src/core/broker.ts'
 import { Activity } from '../../src/core/engine/activity.ts'
 import { largeBytes, largeCount } from '../../src/core/large.ts'
 import type { Filter } from '../../src/core/message.ts'
+import { everyQueue } from '../../src/core/queue.ts'
 import { callerNamed } from '../support/callers.ts'
 import { pollPause } from '../support/pollPause.ts'
 import { blocker, brokerOn, never, poolA, queue, receiptOf } from './setup.ts'
@@ -72,7 +73,9 @@ const large: Record<string, (broker: Broker, queue: Queue) => Promise<unknown>> 
     broker.countMatches(caller, name, { action: 'purge', state: null, selection: filtered }, never),
   'a redrive': (broker, { name }) =>
     broker.redrive(caller, name, { selection: filtered, to: null, signal: never }),
-  'failures by reason': (broker, { name }) => broker.failures(caller, name, ['dead'], never)
+  'failures by reason': (broker, { name }) => broker.failures(caller, name, ['dead'], never),
+  'a list of many queues': broker =>
+    broker.listQueues(caller, { after: '', limit: largeCount, scope: everyQueue }, null)
 }
 
 /** The statements that wait for a lock. */

@@ -1,5 +1,6 @@
 /** Queues: made, changed, reported, listed and deleted, with the last hour of each. */
 import type { Caller } from '../caller.ts'
+import { largeCount } from '../large.ts'
 import { limitSettings } from '../leaseLimits.ts'
 import { listMax } from '../limits.ts'
 import type { Digits } from '../message.ts'
@@ -33,7 +34,12 @@ function queueNotEmpty(name: string): QueueError {
   )
 }
 
-type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'siblings' | 'turns'>
+const isLarge = ({ queues }: { queues: unknown[] }) => queues.length >= largeCount
+
+type Needs = Pick<
+  Parts,
+  'store' | 'queueCache' | 'wakeups' | 'signals' | 'siblings' | 'turns' | 'searchTurns'
+>
 
 export interface PutOptions {
   /** A new queue counts for the caller, as one that an enqueue makes. */
@@ -114,8 +120,9 @@ export class Queues {
     page: NamePage,
     deadLetterQueue: string | null
   ): Promise<{ queues: QueueReport[]; next: string | null }> {
-    const { store, turns } = this.#parts
-    const { queues, more } = await turns.run(caller, () => store.last.listQueues(page, deadLetterQueue))
+    const { store, searchTurns } = this.#parts
+    const look = () => store.last.listQueues(page, deadLetterQueue)
+    const { queues, more } = await searchTurns.run(caller, look, page.limit >= largeCount && isLarge)
     return { queues, next: more ? queues.at(-1)!.queue : null }
   }
 

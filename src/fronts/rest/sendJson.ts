@@ -4,6 +4,7 @@ import type { FastifyReply } from 'fastify'
 import type { Caller } from '../../core/caller.ts'
 import { oneByOne } from '../../core/engine/oneByOne.ts'
 import type { Answers } from '../shared/heldBytes.ts'
+import { cursorTo } from './cursors.ts'
 
 /** Sending a text of this length takes about a millisecond. */
 const largeChars = 256 * 1024
@@ -14,6 +15,17 @@ export function listPieces(name: string, items: string[], rest: string): string[
   const pieces = items.map((item, index) => (index === 0 ? `{"${name}":[${item}` : `,${item}`))
   pieces.push(`]${rest}}`)
   return pieces
+}
+
+/** Sends a page of a list. `next` is the place where the next page begins; null at the end. */
+export function sendPage(
+  reply: FastifyReply,
+  name: string,
+  items: string[],
+  next: string | null,
+  answers: Answers
+): FastifyReply | Promise<FastifyReply> {
+  return sendJson(reply, listPieces(name, items, `,"cursor":${JSON.stringify(cursorTo(next))}`), answers)
 }
 
 /** Sends the pieces as they are, because a serializer would read a body and write it anew. */

@@ -113,7 +113,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   if (sqs !== null) await app.register(scope => sqs.routes(scope as Server, sendProblem, toConsole))
   else app.get('/', { config: { access: 'anyone' }, schema: hidden }, toConsole)
   const methods = collectMethods(app)
-  queueRoutes(app, broker)
+  queueRoutes(app, broker, answers)
   bulkRoutes(app, broker)
   redriveRoutes(app, broker)
   failureRoutes(app, broker, answers)

@@ -262,6 +262,9 @@ export const largeDeeds: typeof deeds = {
       return call(order, 'publish', 'POST', '/topics/a-topic/messages', JSON.stringify({ messages }))
     })
   },
+  async queueLists(order) {
+    await repeat(16, () => call(order, 'queues', 'GET', '/queues?limit=1000'))
+  },
   async documents(order) {
     await repeat(64, () => call(order, 'document', 'GET', '/openapi.json'))
   },
@@ -326,6 +329,12 @@ const preparations: Record<string, (order: Order) => Promise<void>> = {
       const pattern = '{"pattern":"#"}'
       await call(order, 'prepare', 'PUT', `/topics/a-topic/subscriptions/a-copies-${n}`, pattern)
     }
+  },
+  async queueLists(order) {
+    const value = 'a'.repeat(200)
+    const tags = Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`tag${n}`, value]))
+    const settings = JSON.stringify({ tags })
+    for (let n = 0; n < 900; n++) await call(order, 'prepare', 'PUT', `/queues/a-listed-${n}`, settings)
   },
   headers: order => storeWork(order, 10, manyHeaders),
   headersBrowsed: order => storeWork(order, 10, manyHeaders),

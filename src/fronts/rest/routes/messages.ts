@@ -6,8 +6,8 @@ import { bodyMembers, markMembers } from '../../shared/bodies.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
 import { refuseEnded } from '../../shared/guard.ts'
 import { givenUp } from '../../shared/givenUp.ts'
-import { cursorOf, cursorTo } from '../cursors.ts'
-import { listPieces, sendJson } from '../sendJson.ts'
+import { cursorOf } from '../cursors.ts'
+import { sendJson, sendPage } from '../sendJson.ts'
 import { messageOperations } from '../contract/messages.ts'
 import type { Server } from '../../shared/server.ts'
 
@@ -21,8 +21,7 @@ export function messageRoutes(app: Server, broker: Broker, answers: Answers): vo
       const asked = { state, where: filter, after, limit }
       const page = await broker.browse(request.caller, request.params.queue, asked)
       const list = page.messages.map(message => `{${viewJson(message)}}`)
-      const cursor = `,"cursor":${JSON.stringify(cursorTo(page.cursor))}`
-      return sendJson(reply, listPieces('messages', list, cursor), answers)
+      return sendPage(reply, 'messages', list, page.cursor, answers)
     }
   })
 

@@ -1,11 +1,13 @@
 /** Handlers of queues: make and change, report, list, delete. */
 import type { Broker } from '../../../core/broker.ts'
 import { browsable, hasQueueBound, permit } from '../../shared/guard.ts'
-import { cursorTo, namePage } from '../cursors.ts'
+import { namePage } from '../cursors.ts'
+import { sendPage } from '../sendJson.ts'
+import type { Answers } from '../../shared/heldBytes.ts'
 import { queueOperations } from '../contract/queues.ts'
 import type { Server } from '../../shared/server.ts'
 
-export function queueRoutes(app: Server, broker: Broker): void {
+export function queueRoutes(app: Server, broker: Broker, answers: Answers): void {
   app.route({
     ...queueOperations.putQueue,
     async handler(request, reply) {
@@ -20,11 +22,12 @@ export function queueRoutes(app: Server, broker: Broker): void {
 
   app.route({
     ...queueOperations.listQueues,
-    async handler(request) {
+    async handler(request, reply) {
       const { caller, query } = request
       const page = namePage(query, browsable(request))
       const { queues, next } = await broker.listQueues(caller, page, query.deadLetterQueue)
-      return { queues, cursor: cursorTo(next) }
+      const list = queues.map(report => JSON.stringify(report))
+      return sendPage(reply, 'queues', list, next, answers)
     }
   })
 

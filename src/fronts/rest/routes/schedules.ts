@@ -13,8 +13,8 @@ import {
 import type { Schedules } from '../../../core/verbs/schedules.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
 import { browsable, checkMessages, permit, takeMessages } from '../../shared/guard.ts'
-import { cursorTo, namePage } from '../cursors.ts'
-import { listPieces, sendJson } from '../sendJson.ts'
+import { namePage } from '../cursors.ts'
+import { sendJson, sendPage } from '../sendJson.ts'
 import { scheduleOperations, type ScheduleChange as Change } from '../contract/schedules.ts'
 import { headerKey, oneKey } from '../messages.ts'
 import type { Server } from '../../shared/server.ts'
@@ -48,8 +48,7 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: Answe
     async handler(request, reply) {
       const page = namePage(request.query, browsable(request))
       const { schedules: listed, next } = await schedules.list(request.caller, page)
-      const cursor = `,"cursor":${JSON.stringify(cursorTo(next))}`
-      return sendJson(reply, listPieces('schedules', listed.map(rowJson), cursor), answers)
+      return sendPage(reply, 'schedules', listed.map(rowJson), next, answers)
     }
   })
 
