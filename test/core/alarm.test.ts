@@ -21,3 +21,13 @@ t.test('an alarm that was stopped stays silent', async t => {
   stop()
   await new Promise<void>(resolve => startAlarm(10, resolve))
 })
+
+t.test('an alarm whose time is over rings soon, and Node does not warn of it', async t => {
+  const warnings: Error[] = []
+  const warn = (warning: Error) => warnings.push(warning)
+  process.on('warning', warn)
+  t.teardown(() => process.off('warning', warn))
+  for (const inMs of [0, -1, -1000]) await new Promise<void>(resolve => startAlarm(inMs, resolve))
+  await new Promise(setImmediate)
+  t.strictSame(warnings, [])
+})

@@ -8,7 +8,8 @@ export function startAlarm(inMs: number, ring: () => void): () => void {
   const untilMs = performance.now() + inMs
   let timer: NodeJS.Timeout
   const start = () => {
-    timer = setTimeout(() => (performance.now() < untilMs ? start() : ring()), untilMs - performance.now())
+    const leftMs = Math.max(0, untilMs - performance.now())
+    timer = setTimeout(() => (performance.now() < untilMs ? start() : ring()), leftMs)
   }
   start()
   return () => clearTimeout(timer)
