@@ -2,6 +2,7 @@
 import t from 'tap'
 import { sweepOtherLeases } from '../../src/store/upkeep/sweepLeases.ts'
 import { startSweeper } from '../../src/store/upkeep/sweeper.ts'
+import { resumeOtherLines } from '../../src/store/upkeep/resume.ts'
 import { exposeOthers } from '../../src/store/upkeep/sweeps.ts'
 import {
   ack,
@@ -151,9 +152,10 @@ t.test('delayed messages come due beside any number of ending leases', async t =
   t.comment(`swept up ${Math.round((left / (performance.now() - beganMs)) * 1000)} a second`)
 })
 
-/** What ends at one instant, a second ago: delayed messages, or leases of one message each. */
+/** What ends at one instant, a second ago. */
 const endings = {
   delay: {
+    settings: {},
     ofOthers: exposeOthers,
     put: (queueId: string, count: number) =>
       poolA.query(
@@ -163,9 +165,11 @@ const endings = {
         from (select nextval('holdfast.positions') as n from generate_series(1, $2::int)) s`,
         [queueId, count]
       ),
-    column: 'visible_at'
+    left: 'select count(visible_at)::int as left from holdfast.messages where queue_id = $1'
   },
+  // Of one message each.
   lease: {
+    settings: {},
     ofOthers: sweepOtherLeases,
     put: (queueId: string, count: number) =>
       poolA.query(
@@ -182,16 +186,29 @@ const endings = {
         from leased`,
         [queueId, count]
       ),
-    column: 'leased_until'
+    left: 'select count(leased_until)::int as left from holdfast.messages where queue_id = $1'
+  },
+  // Of a group in which nothing waits, so it is forgotten.
+  'used-up rate': {
+    settings: { ratePerGroup: { messages: 1, perSeconds: 1 } },
+    ofOthers: resumeOtherLines,
+    put: (queueId: string, count: number) =>
+      poolA.query(
+        `
+        insert into holdfast.line_rates (queue_id, line, tokens, refilled_at, due_at)
+        select $1, n, 0, now() - interval '2 s', date_trunc('second', now()) - interval '1 s'
+        from generate_series(1, $2::int) n`,
+        [queueId, count]
+      ),
+    left: 'select count(*)::int as left from holdfast.line_rates where queue_id = $1'
   }
 }
 
-for (const [ending, { ofOthers, put, column }] of Object.entries(endings)) {
-  const left = `select count(${column})::int as left from holdfast.messages where queue_id = $1`
+for (const [ending, { settings, ofOthers, put, left }] of Object.entries(endings)) {
   const leftOf = async (queueId: string) => (await poolA.query(left, [queueId]))[0]!.left as number
 
   t.test(`where all have a ${ending} that ends, each queue has turns but the largest`, async t => {
-    const ids = await Promise.all([queue(), queue(), queue(), queue()])
+    const ids = await Promise.all(Array.from({ length: 4 }, () => queue(settings)))
     const [largest, second, third, few] = ids.map(({ id }) => id)
     await put(largest!, 3000)
     await put(second!, 3000)
@@ -207,22 +224,20 @@ for (const [ending, { ofOthers, put, column }] of Object.entries(endings)) {
   })
 
   t.test(`a ${ending} does not wait for 100,000 of another queue that end with it`, async t => {
-    const [{ id: many }, { id: one }] = [await queue(), await queue()]
+    const [{ id: many }, { id: one }] = [await queue(settings), await queue(settings)]
     await put(many, 100_000)
     await put(one, 1)
-    const leftBeside = await new Promise<number>((resolve, reject) => {
-      const sweeper = startSweeper(poolB, {
-        onReady: queueId => {
-          if (queueId === one) leftOf(many).then(resolve, reject)
-        },
-        onFree: () => {},
-        onCounted: () => {},
-        waitingFor: () => [],
-        onSwept: () => {},
-        onError: reject
-      })
-      t.teardown(() => sweeper.stop())
+    const sweeper = startSweeper(poolB, {
+      onReady: () => {},
+      onFree: () => {},
+      onCounted: () => {},
+      waitingFor: () => [],
+      onSwept: () => {},
+      onError: error => t.fail(String(error))
     })
+    t.teardown(() => sweeper.stop())
+    while ((await leftOf(one)) > 0) await pollPause()
+    const leftBeside = await leftOf(many)
     t.ok(leftBeside > 50_000, `${leftBeside} of 100,000 were left`)
     while ((await leftOf(many)) > 0) await pollPause()
   })

@@ -8903,6 +8903,77 @@ with due as materialized (
 )
 select
   (select count(*) from due) as taken,
+  statement_timestamp()::text as began_at,
+  null as late_ms,
+  resumed.*
+from (select) one
+left join (
+  select
+    k.queue_id,
+    f.ready,
+    f.position
+  from (
+    select queue_id, array_agg(line order by due_at) as lines
+    from due
+    group by queue_id
+    order by queue_id
+  ) k
+  cross join lateral holdfast.resume_lines(k.queue_id, k.lines) f
+) resumed on true;
+
+-- resume_other_lines
+-- $1 what fell due up to this time has been swept before
+-- $2 whether others may be making lines
+-- $3 the queue that has the most, or 0
+with others as materialized (
+  select queue_id, due_at as due_at, ctid as place
+  from holdfast.line_rates
+  where due_at <= statement_timestamp()
+    and due_at > $1
+    and queue_id <> $3::integer
+  order by due_at
+  limit 100000
+), turns as materialized (
+  select
+    place,
+    row_number() over (partition by queue_id order by due_at) as turn
+  from others
+  order by turn, due_at
+  limit 1000
+), due as materialized (
+  select due.*
+  from turns
+  cross join lateral (
+    select queue_id, line, due_at
+    from holdfast.line_rates r
+    where ctid = turns.place
+      and due_at <= statement_timestamp()
+      and (
+        r.line is null
+        or exists (
+          select
+          from holdfast.lines l
+          where l.queue_id = r.queue_id
+            and l.line = r.line
+          for update skip locked
+        )
+        or not exists (
+          select
+          from holdfast.lines l
+          where l.queue_id = r.queue_id
+            and l.line = r.line
+        )
+        and case
+          when $2::boolean then holdfast.may_open_line(r.queue_id, r.line)
+          else true
+        end
+      )
+    limit 1
+  ) due
+)
+select
+  (select count(*) from turns) as taken,
+  statement_timestamp()::text as began_at,
   null as late_ms,
   resumed.*
 from (select) one

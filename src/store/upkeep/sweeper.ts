@@ -6,7 +6,7 @@ import { startAlarm } from '../../core/engine/alarm.ts'
 import type { Digits } from '../../core/message.ts'
 import type { Database } from '../database.ts'
 import type { Statement } from '../statement.ts'
-import { resumeLines } from './resume.ts'
+import { resumeLines, resumeOtherLines } from './resume.ts'
 import { leaseRowsMax, sweepLeases, sweepOtherLeases } from './sweepLeases.ts'
 import {
   expire,
@@ -90,7 +90,11 @@ const kinds: Kind[] = [
   { work: [{ statement: exposeDue, rowsMax: messagesMax, ofOthers: exposeOthers }], next: nextDelay },
   { work: [{ statement: sweepLeases, rowsMax: leaseRowsMax, ofOthers: sweepOtherLeases }], next: nextLease },
   {
-    work: [resumeLines, expireParked, expire].map(statement => ({ statement, rowsMax: messagesMax })),
+    work: [
+      { statement: resumeLines, rowsMax: messagesMax, ofOthers: resumeOtherLines },
+      { statement: expireParked, rowsMax: messagesMax },
+      { statement: expire, rowsMax: messagesMax }
+    ],
     next: nextRate,
     folds: true
   }
