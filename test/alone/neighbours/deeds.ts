@@ -254,6 +254,12 @@ export const largeDeeds: typeof deeds = {
   async headersBrowsed(order) {
     await repeat(8, () => call(order, 'browse', 'GET', '/queues/a-work/messages?limit=1000'))
   },
+  async longHeaders(order) {
+    const fields = Array.from({ length: 64 }, (_, n) => [`${'h'.repeat(254)}${n}`, 'a'.repeat(1700)])
+    const headers = Object.fromEntries(fields)
+    const list = JSON.stringify({ messages: Array(60).fill({ body: 1, headers }) })
+    await repeat(16, () => call(order, 'list', 'POST', '/queues/a-1/messages', list))
+  },
   // Each stores 10 messages in 500 queues.
   async publishes(order) {
     let n = 0
