@@ -17,7 +17,10 @@ export function listPieces(name: string, items: string[], rest: string): string[
   return pieces
 }
 
-/** Sends a page of a list. `next` is the place where the next page begins; null at the end. */
+/**
+ * Sends a page of a list. `next` is the place where the next page begins; null at the end. Refuses with
+ * shareUsedUp or overloaded where the caller has too many unread answers.
+ */
 export function sendPage(
   reply: FastifyReply,
   name: string,
@@ -25,6 +28,8 @@ export function sendPage(
   next: string | null,
   answers: Answers
 ): FastifyReply | Promise<FastifyReply> {
+  const refusal = answers.refusal(reply.request.caller)
+  if (refusal !== null) throw refusal
   return sendJson(reply, listPieces(name, items, `,"cursor":${JSON.stringify(cursorTo(next))}`), answers)
 }
 

@@ -56,6 +56,11 @@ export class Answers {
     this.#pace = pace
   }
 
+  /** The refusal where the caller has too many unread answers; null where it may have one more. */
+  refusal(caller: Caller): QueueError | null {
+    return this.#bytes.refusal(caller, 1, false)
+  }
+
   /** Counts an answer of this many bytes that is sent now. */
   send(response: ServerResponse, caller: Caller, bytes: number): void {
     if (!isCounted(bytes) || this.#sent.has(response)) return
