@@ -78,7 +78,7 @@ export function startSignals(
   return { activity, elsewhere, wakeups, scanHints, interest, ...signals, sweeps, listening }
 }
 
-/** Learns at which other places callers do large work, and tells which of them do so here. */
+/** Learns at which other places callers let everybody wait, and tells which of them do so here. */
 function openElsewhere(siblings: Siblings, announce: Listener['announceLarge']): Elsewhere {
   const elsewhere = new Elsewhere(callerIds => {
     siblings.tell('large', callerIds)

@@ -45,7 +45,7 @@ export interface BrokerOptions extends EnqueueingOptions, Pick<Parts, 'shares' |
   signingSecrets?: Buffer[]
   /** Who has called lately. */
   activity: Activity
-  /** Where else callers do large work. */
+  /** Where else callers let everybody wait. */
   elsewhere: Elsewhere
   /** Connections to the database: for flushes, and for work that is let in last. */
   flushConnections: number
@@ -81,7 +81,7 @@ export class Broker {
   constructor(store: Store, wakeups: Wakeups, signals: Signals, options: BrokerOptions) {
     const { activity, elsewhere, shares, siblings, flushConnections, lastConnections, isPoison } = options
     const turns = (this.#turns = new Turns(lastConnections, shares.turns))
-    const rests = new Rests(activity, elsewhere)
+    const rests = new Rests(activity)
     const parts: Parts = {
       store,
       queueCache: new QueueCache(store, turns, siblings),

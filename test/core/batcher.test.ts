@@ -2,7 +2,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Activity } from '../../src/core/engine/activity.ts'
-import { Elsewhere } from '../../src/core/engine/elsewhere.ts'
 import { Batcher } from '../../src/core/engine/batcher.ts'
 import type { BatcherOptions } from '../../src/core/engine/batcherOptions.ts'
 import { Flights } from '../../src/core/engine/flights.ts'
@@ -469,9 +468,7 @@ t.test('while others call, the callers of a heavy flush rest after it, and nobod
 /** A batcher with heavy items, and how long a caller rests after a flush of 40 ms with such an item. */
 function resting() {
   const activity = new Activity()
-  const elsewhere = new Elsewhere()
-  const rests = new Rests(activity, elsewhere)
-  const { under, flushes } = batcher({ activity, rests, isHeavy: item => item >= 100, flushCountMax: 1 })
+  const { under, flushes } = batcher({ activity, isHeavy: item => item >= 100, flushCountMax: 1 })
   const [heavy, other] = ['heavy', 'other'].map(callerNamed)
   const restAfter = async (item: number) => {
     const calls = [under.add(heavy!, 'a', item), under.add(heavy!, 'a', item), under.add(other!, 'b', 1)]
@@ -487,7 +484,7 @@ function resting() {
     await under.drained()
     return restMs
   }
-  return { activity, elsewhere, restAfter }
+  return { activity, restAfter }
 }
 
 t.test('a heavy flush is followed by a rest as long as it took, and a light one by none', async t => {
@@ -496,14 +493,6 @@ t.test('a heavy flush is followed by a rest as long as it took, and a light one 
   const restMs = await restAfter(100)
   t.ok(restMs >= 39, `${restMs} ms`)
   t.ok((await restAfter(1)) < 39)
-})
-
-t.test('a caller with heavy work at two places rests so long that it gets half as much at each', async t => {
-  keepAlive(t)
-  const { elsewhere, restAfter } = resting()
-  elsewhere.hear('another replica', ['heavy'])
-  const restMs = await restAfter(100)
-  t.ok(restMs >= 119, `${restMs} ms after 40: a quarter of the time`)
 })
 
 t.test('while small flushes are slow, the rest is three times as long', async t => {

@@ -1,12 +1,12 @@
 /**
- * Where else callers do large work, or let everybody wait. Each process bounds both for itself, so a caller
- * at several processes or replicas would get a multiple of its share. All tell one another of it, and
- * each gives such a caller as much less.
+ * Where else callers let everybody wait. Each process bounds that for itself, so a caller at several
+ * processes or replicas would get a multiple of its share. All tell one another of it, and each gives such
+ * a caller as much less.
  */
 
 /** What is told within this time goes together. */
 const tellMs = 250
-/** A caller counts at a place for so long after its work there. Rests in between may last 1.5 s. */
+/** A caller counts at a place for so long after its work there. It rests in between. */
 const recentMs = 3000
 /** Callers told at one time. The others come next. */
 const toldMax = 100
@@ -25,13 +25,13 @@ export class Elsewhere {
     this.#tell = tell
   }
 
-  /** A caller has done large work here. */
+  /** A caller has let everybody wait here. */
   worked(callerId: string): void {
     this.#untold.add(callerId)
     this.#timer ??= setTimeout(() => this.#tellNow(), tellMs).unref()
   }
 
-  /** Callers have done large work at another place. */
+  /** Callers have let everybody wait at another place. */
   hear(place: string, callerIds: string[], nowMs = performance.now()): void {
     for (const id of callerIds) {
       const places = this.#seen.get(id)

@@ -1,14 +1,11 @@
 /**
  * Rests of callers between pieces of heavy work: flushes and searches that keep the database busy for
  * long. Other callers wait for the disk or a processor meanwhile, so each is followed by a pause of the
- * same length. While small flushes are slow, the pause is longer. So it is for a caller that does heavy
- * work at other processes too: at all together it gets what it would get at one. All batchers and the
- * turns of searches share the rests: work spread over many lanes or kinds of calls would otherwise escape
- * them.
+ * same length. While small flushes are slow, the pause is longer. All batchers and the turns of searches
+ * share the rests: work spread over many lanes or kinds of calls would otherwise escape them.
  */
 import type { Caller } from '../caller.ts'
 import type { Activity } from './activity.ts'
-import { Elsewhere } from './elsewhere.ts'
 
 const restMsMax = 1500
 /** A rest is this many times longer while small flushes are slow. */
@@ -24,13 +21,11 @@ interface State {
 
 export class Rests {
   readonly #activity: Activity
-  readonly #elsewhere: Elsewhere
   /** The callers with heavy work under way, and those that rest. */
   readonly #states = new Map<Caller, State>()
 
-  constructor(activity: Activity, elsewhere = new Elsewhere()) {
+  constructor(activity: Activity) {
     this.#activity = activity
-    this.#elsewhere = elsewhere
   }
 
   /** Whether heavy work of the caller has to wait: for another piece while others call, or for its rest. */
@@ -62,17 +57,14 @@ export class Rests {
 
   /** It has ended, and has taken so long. Each of its callers rests if others call. */
   end(callers: Set<Caller>, tookMs: number): void {
-    const factor = this.#activity.isSlow ? slowFactor : 1
+    const restMs = Math.min(tookMs * (this.#activity.isSlow ? slowFactor : 1), restMsMax)
     for (const caller of callers) {
-      if (tookMs > 0) this.#elsewhere.worked(caller.id)
-      // Of n places each gives it 1 / (n * (1 + factor)) of the time.
-      const restMs = tookMs * (this.#elsewhere.places(caller.id) * (1 + factor) - 1)
       const state = this.#states.get(caller)!
       state.underWay--
       clearTimeout(state.timer)
       state.timer = undefined
       if (!this.#activity.hasOthers(caller)) this.#goOn(caller, state)
-      else state.timer = setTimeout(() => this.#goOn(caller, state), Math.min(restMs, restMsMax))
+      else state.timer = setTimeout(() => this.#goOn(caller, state), restMs)
     }
   }
 

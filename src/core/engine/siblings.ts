@@ -23,7 +23,7 @@ export interface Told {
   free: [queueId: Digits, count: number]
   /** What callers hold at that process, of a bound, since the last time. */
   held: [bound: string, callers: [id: string, held: number][]]
-  /** Callers that have done large work there, or let everybody wait. */
+  /** Callers that have let everybody wait there. */
   large: [callerIds: string[]]
   /** What was taken of the rates of a key since the last time. */
   taken: [keyId: string, requests: number, messages: number]

@@ -18,7 +18,7 @@ export interface Listener {
   announce(queueId: Digits, count: number, position: number): void
   /** Tells them that leases of a queue with `maxLeased` have ended. */
   announceFree(queueId: Digits, count: number): void
-  /** Tells them of callers that have done large work at this process of the replica. */
+  /** Tells them of callers that have let everybody wait at this process of the replica. */
   announceLarge(processIndex: number, callerIds: string[]): void
   readonly connected: boolean
   stop(): Promise<void>
@@ -32,7 +32,7 @@ interface ListenerOptions {
   onReady: (queueId: Digits, count: number, position: number) => void
   /** Leases of a queue with `maxLeased` have ended. */
   onFree: (queueId: Digits, count: number) => void
-  /** Callers have done large work at a process of another replica. */
+  /** Callers have let everybody wait at a process of another replica. */
   onLarge: (place: string, callerIds: string[]) => void
   /** A message was stored that falls due at this time (ms since the epoch). */
   onDue: (timeMs: number) => void
