@@ -27,6 +27,7 @@ import {
   untilBlocked,
   type Session
 } from './setup.ts'
+import { pollPause } from '../support/pollPause.ts'
 
 const ordered = () => queue({ ordering: 'group' })
 
@@ -270,6 +271,20 @@ t.test('the order changes after each enqueue that began before, and before each 
   await blocker.query('commit')
   t.strictSame(await plain, [null], 'its settings are read again')
   t.strictSame(await rowsOf(other.id), [])
+})
+
+t.test('the removal of an empty queue is tried again while a session keeps the row of the queue', async t => {
+  const q = await queue()
+  await blocker.query('begin')
+  await blocker.query('select from holdfast.queues where id = $1 for key share', [q.id])
+  const attempts = { made: 0 }
+  const removing = new Standstills().run(tester, begin => {
+    attempts.made++
+    return queues.removeEmptyQueue(poolA, q.name, begin)
+  })
+  while (attempts.made < 3) await Promise.race([removing, pollPause()])
+  await blocker.query('commit')
+  t.equal(await removing, true)
 })
 
 t.test(

@@ -1,5 +1,5 @@
 /** The sweeper against acks, extended leases, other sweepers and those who count. */
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { sweepOtherLeases } from '../../src/store/upkeep/sweepLeases.ts'
 import { startSweeper } from '../../src/store/upkeep/sweeper.ts'
 import { resumeOtherLines } from '../../src/store/upkeep/resume.ts'
@@ -117,6 +117,19 @@ t.test('two sweepers over thousands of expired leases count each expiry once', a
   await conserved(t, retried)
 })
 
+/** A sweeper that goes on until the test ends. */
+function startSweeping(t: Test, onReady = () => {}): void {
+  const sweeper = startSweeper(poolB, {
+    onReady,
+    onFree: () => {},
+    onCounted: () => {},
+    waitingFor: () => [],
+    onSwept: () => {},
+    onError: error => t.fail(String(error))
+  })
+  t.teardown(() => sweeper.stop())
+}
+
 t.test('delayed messages come due beside any number of ending leases', async t => {
   const { id } = await queue()
   await poolA.query(
@@ -134,15 +147,7 @@ t.test('delayed messages come due beside any number of ending leases', async t =
     return row!.left as number
   }
   const left = await new Promise<number>(resolve => {
-    const sweeper = startSweeper(poolB, {
-      onReady: async () => resolve(await leftNow()),
-      onFree: () => {},
-      onCounted: () => {},
-      waitingFor: () => [],
-      onSwept: () => {},
-      onError: error => t.fail(String(error))
-    })
-    t.teardown(() => sweeper.stop())
+    startSweeping(t, async () => resolve(await leftNow()))
   })
   t.ok(left > 0, `${left} of 150,000 were left`)
   const beganMs = performance.now()
@@ -227,15 +232,7 @@ for (const [ending, { settings, ofOthers, put, left }] of Object.entries(endings
     const [{ id: many }, { id: one }] = [await queue(settings), await queue(settings)]
     await put(many, 100_000)
     await put(one, 1)
-    const sweeper = startSweeper(poolB, {
-      onReady: () => {},
-      onFree: () => {},
-      onCounted: () => {},
-      waitingFor: () => [],
-      onSwept: () => {},
-      onError: error => t.fail(String(error))
-    })
-    t.teardown(() => sweeper.stop())
+    startSweeping(t)
     while ((await leftOf(one)) > 0) await pollPause()
     const leftBeside = await leftOf(many)
     t.ok(leftBeside > 50_000, `${leftBeside} of 100,000 were left`)

@@ -100,11 +100,14 @@ export async function putQueue(
     await session.query(changeStatement, [name, JSON.stringify(change)])
     await refuseCircle(session, name, change)
     if (!made && maker === null && only !== 'existing') await session.query(adoptStatement, [name])
-    if (isReady !== null) {
-      const waitMs = begin()
-      if (!(await standStill(session, waitMs, isReady))) throw notEmpty
+    const keep = () => keepLimits(session, name, change, begin)
+    if (isReady === null) await keep()
+    else {
+      await standStill(session, begin(), async () => {
+        if (!(await isReady())) throw notEmpty
+        await keep()
+      })
     }
-    await keepLimits(session, name, change, begin)
     return made ? 'made' : 'changed'
   }
   try {

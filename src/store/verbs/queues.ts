@@ -127,10 +127,11 @@ export async function removeEmptyQueue(
     const holds = async () => (await session.query(holdsStatement, [name]))[0]?.holds
     const before = await holds()
     if (before !== false) return before === undefined
-    const waitMs = begin()
-    if (await standStill(session, waitMs, holds)) return false
-    await removeQueue(session, name)
-    return true
+    return await standStill(session, begin(), async () => {
+      if (await holds()) return false
+      await removeQueue(session, name)
+      return true
+    })
   })
 }
 

@@ -16,18 +16,19 @@ const beginText = (waitMs: number) => sql`
   set local statement_timeout = ${standstillMsMax}`
 
 /**
- * Begins a standstill, and has a look at what nobody can change now. Throws messagesBusy when others do not
- * end their transactions in time. Refuses with overloaded when the look takes too long.
+ * Begins a standstill, and does the work that needs it. No lock is waited for longer than `waitMs`. Throws
+ * messagesBusy when others do not end their transactions in that time. Refuses with overloaded when the work
+ * takes too long.
  */
 export async function standStill<T>(
   session: Transaction,
   waitMs: number,
-  look: () => Promise<T>
+  work: () => Promise<T>
 ): Promise<T> {
   session.freeLocksEarly()
   try {
     await session.query(beginText(waitMs))
-    return await look()
+    return await work()
   } catch (error) {
     if (isServerError(error, sqlState.lockTimeout)) throw messagesBusy
     throw isServerError(error, sqlState.cancelled) ? tooManyToLookAt : error
