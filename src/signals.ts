@@ -33,7 +33,7 @@ export function startSignals(
   const interest = new Interest(siblings, wakeups)
   if (!siblings.alone) wakeups.observer = interest
   const activity = new Activity()
-  const elsewhere = openElsewhere(siblings, (...told) => listener.announceLarge(...told))
+  const elsewhere = openElsewhere(siblings, (...told) => listener.announceStandstills(...told))
   const scanHints = new ScanHints()
   const sweeps = watchSweeps(report('sweeper'))
   const hear = (queueId: string, count: number, position: number) => {
@@ -63,7 +63,7 @@ export function startSignals(
       hear(queueId, count, position)
     },
     onFree: (queueId, count) => wakeups.free(queueId, count),
-    onLarge: (from, callerIds) => elsewhere.hear(from, callerIds),
+    onStandstills: (from, callerIds) => elsewhere.hear(from, callerIds),
     onDue: signals.onDue,
     onGap: () => {
       scanHints.forget()
@@ -79,12 +79,12 @@ export function startSignals(
 }
 
 /** Learns at which other places callers let everybody wait, and tells which of them do so here. */
-function openElsewhere(siblings: Siblings, announce: Listener['announceLarge']): Elsewhere {
+function openElsewhere(siblings: Siblings, announce: Listener['announceStandstills']): Elsewhere {
   const elsewhere = new Elsewhere(callerIds => {
-    siblings.tell('large', callerIds)
+    siblings.tell('standstills', callerIds)
     announce(siblings.processIndex, callerIds)
   })
-  siblings.hear('large', (from, callerIds) => elsewhere.hear(from, callerIds))
+  siblings.hear('standstills', (from, callerIds) => elsewhere.hear(from, callerIds))
   return elsewhere
 }
 

@@ -1,9 +1,9 @@
-/** At how many places callers do large work. */
+/** At how many places callers let everybody wait. */
 import { mock } from 'node:test'
 import t from 'tap'
 import { Elsewhere } from '../../src/core/engine/elsewhere.ts'
 
-t.test('each other place counts once, for three seconds after the last work there', async t => {
+t.test('each other place counts once, for three seconds after the last standstill there', async t => {
   const elsewhere = new Elsewhere()
   t.equal(elsewhere.places('a', 0), 1)
   elsewhere.hear('b/0', ['a'], 0)
@@ -16,13 +16,13 @@ t.test('each other place counts once, for three seconds after the last work ther
 })
 
 t.test(
-  'callers are told together, at most 100 at one time, and nothing is told where nobody works',
+  'callers are told together, at most 100 at one time, and nothing is told where there is nothing',
   async t => {
     mock.timers.enable({ apis: ['setTimeout'] })
     t.teardown(() => mock.timers.reset())
     const told: string[][] = []
     const elsewhere = new Elsewhere(callerIds => told.push(callerIds))
-    for (let n = 0; n < 150; n++) for (let time = 0; time < 2; time++) elsewhere.worked(`c${n}`)
+    for (let n = 0; n < 150; n++) for (let time = 0; time < 2; time++) elsewhere.note(`c${n}`)
     t.strictSame(told, [])
     mock.timers.tick(250)
     mock.timers.tick(250)
@@ -31,7 +31,7 @@ t.test(
       told.map(callerIds => callerIds.length),
       [100, 50]
     )
-    elsewhere.worked('c0')
+    elsewhere.note('c0')
     mock.timers.tick(250)
     t.strictSame(told.at(-1), ['c0'])
   }

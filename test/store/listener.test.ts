@@ -6,7 +6,7 @@ import { Proxy } from '../faultbench/proxy.ts'
 import { connect, freshDatabase } from '../support/postgres.ts'
 
 /** Hears nothing. */
-const deaf = { onReady: () => {}, onFree: () => {}, onLarge: () => {}, onDue: () => {} }
+const deaf = { onReady: () => {}, onFree: () => {}, onStandstills: () => {}, onDue: () => {} }
 
 t.test(
   'notices gather while one is on its way: the connection has one query at a time, and none is lost',
@@ -125,7 +125,7 @@ t.test('a notice that any role of the database makes up is passed by', async t =
     const heardOf = {
       onReady: hear,
       onFree: hear,
-      onLarge: hear,
+      onStandstills: hear,
       onDue: hear,
       onGap: resolve,
       onError: reject
@@ -142,11 +142,11 @@ t.test('a notice that any role of the database makes up is passed by', async t =
     'free 7',
     'due x',
     'due',
-    'large x',
-    'large 1:',
-    'large 1:,YQ',
-    'large 1:a;b',
-    'large 12345:YQ',
+    'standstills x',
+    'standstills 1:',
+    'standstills 1:,YQ',
+    'standstills 1:a;b',
+    'standstills 12345:YQ',
     'ready 7:-1:1'
   ]
   for (const text of [...madeUp, 'ready 7:1:1e400,8:1:2', 'free 9:1']) {
@@ -159,12 +159,18 @@ t.test('a notice that any role of the database makes up is passed by', async t =
   ])
 })
 
-t.test('a replica tells which callers have done large work at which of its processes', async t => {
+t.test('a replica tells which callers have let everybody wait at which of its processes', async t => {
   const { config } = await freshDatabase(t, { migrated: false })
-  const listen = async (onLarge: (place: string, callerIds: string[]) => void) => {
+  const listen = async (onStandstills: (place: string, callerIds: string[]) => void) => {
     let listener!: Listener
     await new Promise<void>((resolve, reject) => {
-      listener = startListener(config, { replica: '', ...deaf, onLarge, onGap: resolve, onError: reject })
+      listener = startListener(config, {
+        replica: '',
+        ...deaf,
+        onStandstills,
+        onGap: resolve,
+        onError: reject
+      })
     })
     t.teardown(() => listener.stop())
     return listener
@@ -172,7 +178,7 @@ t.test('a replica tells which callers have done large work at which of its proce
   const callerIds = ['4f2a', '192.0.2.1', '2001:db8::/64', 'this machine', 'ä, b']
   const speaker = await listen(() => t.fail('it hears itself'))
   const heard = new Promise<unknown[]>(resolve => {
-    listen((...told) => resolve(told)).then(() => speaker.announceLarge(3, callerIds), t.threw)
+    listen((...told) => resolve(told)).then(() => speaker.announceStandstills(3, callerIds), t.threw)
   })
   const [place, ids] = await heard
   t.match(place, /^[\da-f]{8}\/3$/)

@@ -6,7 +6,7 @@
 
 /** What is told within this time goes together. */
 const tellMs = 250
-/** A caller counts at a place for so long after its work there. It rests in between. */
+/** A caller counts at a place for so long after its last standstill there. It rests in between. */
 const recentMs = 3000
 /** Callers told at one time. The others come next. */
 const toldMax = 100
@@ -15,7 +15,7 @@ const callersMax = 1000
 
 export class Elsewhere {
   readonly #tell: (callerIds: string[]) => void
-  /** Of each caller, when it last worked at which other place. */
+  /** Of each caller, when it last let everybody wait at which other place. */
   readonly #seen = new Map<string, Map<string, number>>()
   readonly #untold = new Set<string>()
   #timer: NodeJS.Timeout | undefined
@@ -26,7 +26,7 @@ export class Elsewhere {
   }
 
   /** A caller has let everybody wait here. */
-  worked(callerId: string): void {
+  note(callerId: string): void {
     this.#untold.add(callerId)
     this.#timer ??= setTimeout(() => this.#tellNow(), tellMs).unref()
   }
@@ -44,7 +44,7 @@ export class Elsewhere {
     }
   }
 
-  /** At how many places the caller has worked lately, with this one. */
+  /** At how many places the caller has let everybody wait lately, with this one. */
   places(callerId: string, nowMs = performance.now()): number {
     let count = 1
     for (const atMs of this.#seen.get(callerId)?.values() ?? []) if (atMs + recentMs >= nowMs) count++

@@ -98,7 +98,7 @@ export class Standstills {
     if (used === null) return
     used.underway = false
     used.rate.take((performance.now() - sinceMs) * this.#elsewhere.places(id))
-    this.#elsewhere.worked(id)
+    this.#elsewhere.note(id)
   }
 
   #mustRest({ id }: Caller): boolean {

@@ -19,7 +19,7 @@ export interface Listener {
   /** Tells them that leases of a queue with `maxLeased` have ended. */
   announceFree(queueId: Digits, count: number): void
   /** Tells them of callers that have let everybody wait at this process of the replica. */
-  announceLarge(processIndex: number, callerIds: string[]): void
+  announceStandstills(processIndex: number, callerIds: string[]): void
   readonly connected: boolean
   stop(): Promise<void>
 }
@@ -33,7 +33,7 @@ interface ListenerOptions {
   /** Leases of a queue with `maxLeased` have ended. */
   onFree: (queueId: Digits, count: number) => void
   /** Callers have let everybody wait at a process of another replica. */
-  onLarge: (place: string, callerIds: string[]) => void
+  onStandstills: (place: string, callerIds: string[]) => void
   /** A message was stored that falls due at this time (ms since the epoch). */
   onDue: (timeMs: number) => void
   /** Connected, or connected again: notices before this may have been missed. */
@@ -66,7 +66,7 @@ export function startListener(target: Target, options: ListenerOptions): Listene
 // Every role of the database may send notices. What is no notice of ours is passed by.
 const digits = /^\d{1,15}$/
 const entries = { ready: /^\d{1,10}:\d{1,16}:\d{1,16}$/, free: /^\d{1,10}:\d{1,16}$/ }
-const large = /^(\d{1,4}):([\w-]+(?:,[\w-]+)*)$/
+const standstills = /^(\d{1,4}):([\w-]+(?:,[\w-]+)*)$/
 
 class PgListener implements Listener {
   readonly #target: Target
@@ -108,10 +108,10 @@ class PgListener implements Listener {
     this.#timer ??= setTimeout(() => this.#send(), joinMs)
   }
 
-  announceLarge(processIndex: number, callerIds: string[]): void {
+  announceStandstills(processIndex: number, callerIds: string[]): void {
     if (this.#client === null || !this.#isInCompany) return
     const names = callerIds.map(id => Buffer.from(id).toString('base64url')).join(',')
-    this.#tell(this.#client, `large ${processIndex}:${names}`).catch(this.#options.onError)
+    this.#tell(this.#client, `standstills ${processIndex}:${names}`).catch(this.#options.onError)
   }
 
   get #isInCompany(): boolean {
@@ -177,7 +177,7 @@ class PgListener implements Listener {
     if (kind === 'here') this.#heardMs = performance.now()
     if (text === undefined) return
     if (kind === 'due' && digits.test(text)) this.#options.onDue(Number(text))
-    if (kind === 'large') this.#hearLarge(from!, text)
+    if (kind === 'standstills') this.#hearStandstills(from!, text)
     if (kind !== 'ready' && kind !== 'free') return
     for (const entry of text.split(',')) {
       if (!entries[kind].test(entry)) continue
@@ -187,11 +187,11 @@ class PgListener implements Listener {
     }
   }
 
-  #hearLarge(from: string, text: string): void {
-    const [, processIndex, names] = large.exec(text) ?? []
+  #hearStandstills(from: string, text: string): void {
+    const [, processIndex, names] = standstills.exec(text) ?? []
     if (names === undefined) return
     const callerIds = names.split(',').map(name => Buffer.from(name, 'base64url').toString())
-    this.#options.onLarge(`${from}/${processIndex}`, callerIds)
+    this.#options.onStandstills(`${from}/${processIndex}`, callerIds)
   }
 
   // One at a time: a connection takes no query before it has answered the last.
