@@ -166,7 +166,7 @@ function stageOf(
       const tookMs = await recovery(cluster)
       if (tookMs !== null && tookMs <= recoveryMsMax) return
       odd(
-        'while a fault lasted that should not matter, an enqueue and a lease took ' +
+        'while a fault lasted that should not matter, an enqueue, a lease and an ack took ' +
           `${tookMs ?? 'more than 30,000'} ms`
       )
     }
@@ -220,7 +220,7 @@ async function suffer(name: string, stage: Stage): Promise<FaultEvent> {
 
 /**
  * How long after `sinceMs` each replica had taken a message, and had given a waiting consumer one
- * that came in at another replica. Null when that took more than 30 s.
+ * that came in at another replica, and had taken its ack. Null when that took more than 30 s.
  */
 async function recovery({ replicas }: Cluster, sinceMs = Date.now()): Promise<number | null> {
   const times = await Promise.all(
