@@ -109,7 +109,7 @@ async function publish(dice: Random): Promise<void> {
       log({ t: 'enqueue', ...sent, out, ...(copy != null && { id: copy.id }) })
       if (out === 'ok') counts.enqueued++
     }
-    await pause(dice.below(300))
+    await pause(dice.below(150))
   }
 }
 
