@@ -342,6 +342,33 @@ t.test('an item heavier than the bound is taken when nothing else waits', async 
   t.equal(await under.add(tester, 'a', 1), '1')
 })
 
+t.test('a lane in which all waited for a rest and were refused is forgotten', async t => {
+  keepAlive(t)
+  const { under, flushes } = batcher({ isHeavy: item => item >= 100, waitingMsMax: 20 })
+  const [heavy, other] = ['heavy', 'other'].map(callerNamed)
+  const calls = [under.add(heavy!, 'a', 100), under.add(other!, 'x', 1)]
+  await turn()
+  await t.rejects(under.add(heavy!, 'b', 101), { code: 'overloaded' })
+  for (const { answer } of flushes) answer()
+  await Promise.all(calls)
+  await under.drained()
+  t.equal(flushes.length, 2)
+})
+
+t.test('a caller that was refused for what is held elsewhere is let in when that is gone', async t => {
+  const share = shareOf(1000)
+  const { under, flushes } = batcher({ share, weigh: item => item })
+  const caller = callerNamed('caller')
+  share.hold(caller, 400)
+  await t.rejects(under.add(caller, 'a', 200), { code: 'shareUsedUp' })
+  share.give(caller, 400)
+  t.equal(under.refusal(caller), null)
+  const last = under.add(caller, 'a', 200)
+  await turn()
+  flushes[0]!.answer()
+  await last
+})
+
 t.test('drained resolves when everything has been answered', async t => {
   const { under, flushes } = batcher()
   await under.drained()

@@ -168,7 +168,7 @@ async function makeReplica(
           PATH: process.env.PATH,
           HOLDFAST_DATABASE_URL: databaseUrl,
           HOLDFAST_PORT: '0',
-          // All callers have one address, so they share one caller's part: two thirds, 14 connections.
+          // All callers have one address, so their flushes have one caller's part: half of 21.
           // A step of several statements holds a connection for a second where a trip takes 300 ms.
           HOLDFAST_POOL_SIZE: '22',
           HOLDFAST_AUTH: 'off', // callers come through a proxy, and so to another port

@@ -75,6 +75,8 @@ export class Batcher<Item, Answer> {
    * the lane takes no more items of the caller.
    */
   refusal(caller: Caller, lane?: string): QueueError | null {
+    // What is held elsewhere may have caused the refusal, and nothing leaves here when that goes.
+    if (this.#waitingItems === 0) this.#refused.clear()
     const entries = lane === undefined ? undefined : this.#lanes.get(lane)?.waiting.get(caller)
     if (entries !== undefined && this.#isLate(entries)) return overloaded
     return this.#refused.get(caller) ?? this.#options.share.refusal(caller, this.#chargeMin)
@@ -217,7 +219,7 @@ export class Batcher<Item, Answer> {
   }
 
   #tidy(name: string, lane: Lane<Item, Answer>): void {
-    if (lane.waiting.size > 0 || lane.inFlight > 0 || lane.start !== null) return
+    if (lane.waiting.size > 0 || lane.inFlight > 0 || lane.start !== null || lane.scheduled) return
     this.#lanes.delete(name)
     if (this.#lanes.size === 0) for (const resolve of this.#idle.splice(0)) resolve()
   }
@@ -289,6 +291,7 @@ export class Batcher<Item, Answer> {
         if (nowMs - entries[0]!.sinceMs > waitingMsMax) this.#turnAway(lane, caller, entries, nowMs)
       }
       if (lane.start === null) this.#schedule(name, lane)
+      this.#tidy(name, lane)
     }
     this.#watch = this.#waitingItems > 0 ? this.#watchSoon() : undefined
   }

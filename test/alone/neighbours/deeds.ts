@@ -1,4 +1,5 @@
 /** What one API key does to stop the others. It has rights on its own queues only. */
+import { randomBytes } from 'node:crypto'
 import net from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 
@@ -255,7 +256,8 @@ export const largeDeeds: typeof deeds = {
     await repeat(8, () => call(order, 'browse', 'GET', '/queues/a-work/messages?limit=1000'))
   },
   async longHeaders(order) {
-    const fields = Array.from({ length: 64 }, (_, n) => [`${'h'.repeat(254)}${n}`, 'a'.repeat(1700)])
+    const value = () => randomBytes(1275).toString('base64')
+    const fields = Array.from({ length: 64 }, (_, n) => [`${'h'.repeat(254)}${n}`, value()])
     const headers = Object.fromEntries(fields)
     const list = JSON.stringify({ messages: Array(60).fill({ body: 1, headers }) })
     await repeat(16, () => call(order, 'list', 'POST', '/queues/a-1/messages', list))
