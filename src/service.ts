@@ -259,7 +259,7 @@ async function startServer(
     requestMetrics,
     watchRequests: tracing?.watchRequests ?? null,
     guard: { ring, open: { docs: /\bdocs\b/.test(config.open), metrics: /\bmetrics\b/.test(config.open) } },
-    apiKeys: apiKeysOf(database, config, readKeys),
+    apiKeys: apiKeysOf(database.last, config, readKeys),
     console: app =>
       consoleRoutes(
         app,

@@ -18,7 +18,8 @@ interface RecentOptions<Value> {
  */
 export class Recent<Value> {
   readonly #options: RecentOptions<Value>
-  readonly #values = new Map<string, { value: Value; untilMs: number }>()
+  /** Of the names in use. undefined: forgotten. */
+  readonly #values = new Map<string, { value: Value | undefined; untilMs: number }>()
   readonly #finding = new Map<string, Promise<Value | null>>()
 
   constructor(options: RecentOptions<Value>) {
@@ -36,9 +37,12 @@ export class Recent<Value> {
     return this.#values.get(name)?.value
   }
 
-  /** Forgets what was changed or deleted, and a look-up that began before that. */
+  /**
+   * Forgets what was changed or deleted, and a look-up that began before that. The name stays in use:
+   * otherwise all who need it would wait for the turn of whoever asks first.
+   */
   forget(name: string): void {
-    this.#values.delete(name)
+    if (this.#values.has(name)) this.#values.set(name, { value: undefined, untilMs: 0 })
     this.#finding.delete(name)
   }
 
@@ -54,7 +58,9 @@ export class Recent<Value> {
     const inUse = this.#values.has(name)
     const found = (inUse ? lookUp(name, true) : turns.run(caller, () => lookUp(name, false)))
       .then(value => {
-        if (value !== null && this.#finding.get(name) === found) {
+        if (this.#finding.get(name) !== found) return value
+        if (value === null) this.#values.delete(name)
+        else {
           if (this.#values.size >= namesMax) this.#values.clear()
           this.#values.set(name, { value, untilMs: performance.now() + ageMsMax })
         }

@@ -127,7 +127,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   settleRoutes(app, broker)
   pushRoutes(app, broker, options.push)
   scheduleRoutes(app, schedules, answers)
-  apiKeyRoutes(app, options.apiKeys, options.guard.ring !== null)
+  apiKeyRoutes(app, options.apiKeys, broker, options.guard.ring !== null)
   healthRoutes(app, options.health)
   await options.console(app)
   await app.after()

@@ -6,6 +6,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
  * caller that has closed its half only is taken for one that has gone, but it gets an answer.
  */
 export function givenUp({ key, raw: { socket } }: FastifyRequest, reply: FastifyReply): AbortSignal {
+  // Its answer is over already, so nothing below would ever be undone.
+  if (reply.raw.closed) return AbortSignal.abort()
   const controller = new AbortController()
   const abort = () => controller.abort()
   const leave = key?.onEnd(abort)

@@ -4,7 +4,7 @@ import pg from 'pg'
 import t from 'tap'
 import { pollPause } from '../../support/pollPause.ts'
 import { clientWith, guarded, until, withKey } from '../../support/apiKeys.ts'
-import { freshDatabase } from '../../support/postgres.ts'
+import { connect, freshDatabase } from '../../support/postgres.ts'
 import { service, type Answer, type Client } from '../../support/service.ts'
 
 /** What a caller sees, except what differs with every request: its id, the date, the length. */
@@ -439,4 +439,28 @@ t.test('a key sees and changes the schedules of its queues, and no others exist 
   )
   t.strictSame((await stranger!.get('/schedules')).body.schedules, [])
   t.equal((await manager!.call('DELETE', '/schedules/nightly')).status, 204)
+})
+
+t.test('calls that make keys leave connections to those who send messages', async t => {
+  const { holdfast, admin } = await guarded(t)
+  await admin.call('PUT', '/queues/mail', {})
+  const sender = await clientWith(holdfast, admin, ['enqueue:mail'])
+  const blocker = await connect(t, holdfast.databaseUrl)
+  await blocker.query('begin; lock table holdfast.keys in exclusive mode')
+  const making = Array.from({ length: 40 }, (_, n) =>
+    admin.post('/keys', { name: `key ${n}`, rights: ['browse:*'] })
+  )
+  const waiting = `
+    select count(*)::int as count
+    from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'`
+  while ((await blocker.query(waiting)).rows[0].count < 2) await pollPause()
+  t.equal((await sender.post('/queues/mail/messages', { body: 1 })).status, 201)
+  await blocker.query('commit')
+  const statuses = (await Promise.all(making)).map(({ status }) => status)
+  t.ok(statuses.includes(201))
+  t.strictSame(
+    [...new Set(statuses)].filter(status => ![201, 503].includes(status)),
+    []
+  )
 })
