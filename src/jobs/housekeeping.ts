@@ -21,8 +21,7 @@ const everyMinute = '* * * * *'
 export async function installJobs(database: Database): Promise<void> {
   await asOwner(database, async () => {
     const boss = await openBoss(database, { supervise: false, schedule: false })
-    await boss.start()
-    await boss.stop({ graceful: false, close: false })
+    await boss.start().finally(() => stopNow(boss))
   })
 }
 
@@ -35,20 +34,27 @@ export async function startHousekeeping(
   const boss = await openBoss(database, { supervise: true, schedule: true })
   boss.on('error', onError)
   const jobs = Object.entries({ ...createMaintenance(database), 'fire-schedules': fireSchedules })
-  await asOwner(database, async () => {
-    await boss.start()
-    for (const [name] of jobs) {
-      await boss.createQueue(name, { policy: 'singleton', retryLimit: 0, expireInSeconds: 600 })
-      await boss.schedule(name, everyMinute)
-    }
-  })
-  for (const [name, job] of jobs) {
-    await boss.work(name, { pollingIntervalSeconds: 5 }, async () => {
-      await job()
+  try {
+    await asOwner(database, async () => {
+      await boss.start()
+      for (const [name] of jobs) {
+        await boss.createQueue(name, { policy: 'singleton', retryLimit: 0, expireInSeconds: 600 })
+        await boss.schedule(name, everyMinute)
+      }
     })
+    for (const [name, job] of jobs) {
+      await boss.work(name, { pollingIntervalSeconds: 5 }, async () => {
+        await job()
+      })
+    }
+  } catch (error) {
+    await stopNow(boss).catch(onError) // its timers would keep the process
+    throw error
   }
   return { stop: () => boss.stop({ graceful: true, close: false, timeout: 5000 }) }
 }
+
+const stopNow = (boss: PgBoss) => boss.stop({ graceful: false, close: false })
 
 /** Runs the work on one replica at a time. Says what to do where the role may not create. */
 async function asOwner(database: Database, work: () => Promise<void>): Promise<void> {

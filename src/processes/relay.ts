@@ -27,9 +27,9 @@ export class Relay {
     this.#members.add(member)
   }
 
-  /** The process has ended. */
+  /** The process has ended. What it told before it joined is forgotten too. */
   leave(member: Member): void {
-    if (!this.#members.delete(member)) return
+    this.#members.delete(member)
     for (const other of this.#members) other.send({ is: 'gone', process: member.id })
     for (const question of this.#questions.values()) {
       question.missing.delete(member)

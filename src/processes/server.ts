@@ -1,4 +1,5 @@
 /** A process that serves, of a replica with several. The first process started it. */
+import cluster from 'node:cluster'
 import { once } from 'node:events'
 import closeWithGrace from 'close-with-grace'
 import type { Config } from '../config.ts'
@@ -18,6 +19,8 @@ export async function serveAsOneOfSeveral(config: Config, stopMsMax: number): Pr
     if (message.is === 'stopping') stopped()
     else siblings.receive(message)
   })
+  // Without this, Node ends a process of a cluster at once when the first process has gone.
+  cluster.worker!.exitedAfterDisconnect = true
   process.on('disconnect', () => stopped())
   const { close } = closeWithGrace(
     // A terminal and a service manager signal every process of a group. The first one decides.

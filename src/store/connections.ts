@@ -135,13 +135,32 @@ export const sessionOn = (client: pg.ClientBase): Session => ({
   query: (statement, values) => run(client, statement, values)
 })
 
-/** The transaction that has begun on a connection, and what commits it. */
-export function transactionOn(client: pg.ClientBase): { transaction: Transaction; end: () => Promise<void> } {
+interface OpenTransaction {
+  transaction: Transaction
+  /** Commits. */
+  end: () => Promise<void>
+  /** Whether this error lost the connection before the commit was sent. Then nothing was changed. */
+  hasLost: (error: unknown) => boolean
+}
+
+/** The statements of a transaction on this connection, and what commits it. */
+export function transactionOn(client: pg.ClientBase): OpenTransaction {
   let text = commitText
-  const freeLocksEarly = () => {
-    text = earlyCommitText
+  let lost: unknown
+  return {
+    transaction: {
+      query: (statement, values) =>
+        run(client, statement, values).catch(error => {
+          if (error instanceof QueueError) lost = error
+          throw error
+        }),
+      freeLocksEarly() {
+        text = earlyCommitText
+      }
+    },
+    end: () => commit(client, text),
+    hasLost: error => error === lost
   }
-  return { transaction: { ...sessionOn(client), freeLocksEarly }, end: () => commit(client, text) }
 }
 
 /** Runs a statement. Refuses with outcomeUnknown when its answer was lost. */

@@ -2,7 +2,7 @@
 import type pg from 'pg'
 import { Connections, run, transactionOn } from './connections.ts'
 import { Door, type Rank } from './door.ts'
-import { isBroken, retrying } from './databaseErrors.ts'
+import { isBroken, retrying, unreachable } from './databaseErrors.ts'
 import type { Target } from './hosts.ts'
 import type { Session, Statement, Transaction } from './statement.ts'
 
@@ -74,20 +74,32 @@ type Use = <T>(
 
 function workOn(use: Use): Pick<Database, 'query' | 'script' | 'transaction' | 'exclusively'> {
   const transaction: Database['transaction'] = work =>
-    retrying(() =>
-      use(async client => {
-        await run(client, begin)
+    retrying(async () => {
+      let lost: unknown
+      let isStuck = false
+      const attempt = async (client: pg.ClientBase) => {
+        const { transaction, end, hasLost } = transactionOn(client)
         try {
-          const { transaction, end } = transactionOn(client)
+          await transaction.query(begin)
           const result = await work(transaction)
           await end()
           return result
         } catch (error) {
-          if (!isBroken(error)) await run(client, rollback)
+          if (hasLost(error)) lost = error
+          else if (!isBroken(error)) {
+            await run(client, rollback).catch(() => {
+              isStuck = true
+            })
+          }
           throw error
         }
-      }, isBroken)
-    )
+      }
+      try {
+        return await use(attempt, error => isStuck || isBroken(error))
+      } catch (error) {
+        throw error === lost ? unreachable(error) : error
+      }
+    })
   return {
     query: (statement, values) => retrying(() => use(client => run(client, statement, values), isBroken)),
     script: (text, values) =>

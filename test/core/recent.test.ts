@@ -19,8 +19,11 @@ function recent(rows: Record<string, string>) {
   /** Takes the only turn, and answers what gives it back. */
   const fill = () => {
     const { promise, resolve } = Promise.withResolvers<void>()
-    void turns.run(callerNamed('filler'), () => promise)
-    return resolve
+    const filling = turns.run(callerNamed('filler'), () => promise)
+    return () => {
+      resolve()
+      return filling
+    }
   }
   return { under, rows, lookUps, fill }
 }
@@ -39,7 +42,7 @@ t.test('what one caller forgets is looked up for another without waiting for a t
     ['mail', false],
     ['mail', true]
   ])
-  free()
+  await free()
 })
 
 t.test('a name that is gone waits for a turn like one that was made up', async t => {
@@ -51,7 +54,7 @@ t.test('a name that is gone waits for a turn like one that was made up', async t
   const free = fill()
   const found = under.find(other!, 'mail')
   t.equal(lookUps.length, 2, 'it waits')
-  free()
+  await free()
   t.equal(await found, null)
   t.strictSame(lookUps[2], ['mail', false])
 })

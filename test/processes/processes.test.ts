@@ -182,11 +182,20 @@ t.test('SIGTERM answers the waiting calls of every process, and ends all', async
   t.notOk(servers.some(isRunning))
 })
 
-t.test('the processes end when the first one is killed', async t => {
-  const { holdfast } = await twoProcesses(t)
+t.test('the processes answer their waiting calls and end when the first one is killed', async t => {
+  const { holdfast, one, two } = await twoProcesses(t)
+  await one.ask('PUT', '/queues/mail', {})
   const servers = await serversOf(holdfast.child.pid!)
-  t.ok(servers.every(isRunning))
+  const waits = [one, two].map(({ post }) => post('/queues/mail/lease', { waitSeconds: 60 }))
+  await until(
+    () => metric(line(t, holdfast.url), 'holdfast_waiting_calls'),
+    waiting => waiting === 2
+  )
   process.kill(holdfast.child.pid!, 'SIGKILL')
+  for (const { status, body } of await Promise.all(waits)) {
+    t.equal(status, 200)
+    t.strictSame(body.messages, [])
+  }
   await holdfast.ended
   await until(
     async () => servers.some(isRunning),

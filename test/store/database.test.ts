@@ -1,6 +1,8 @@
-/** Who gets a connection when all of them are busy. */
+/** Who gets a connection when all of them are busy, and what is said when one is lost. */
 import t from 'tap'
+import { QueueError } from '../../src/core/errors.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
+import type { Session } from '../../src/store/statement.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
 /** A pool of four connections, and `busy`, which uses some of them until it is released. */
@@ -139,4 +141,40 @@ t.test('a commit that frees its locks early answers when it is on the disk', asy
     { setting: 'off' },
     { setting: 'on' }
   ])
+})
+
+/** Ends the session that runs a transaction, as a restart of the database does. */
+async function end(database: Database, session: Session): Promise<void> {
+  const [row] = await session.query<{ pid: number }>('select pg_backend_pid() as pid')
+  await database.query('select pg_terminate_backend($1, 5000)', [row!.pid])
+}
+
+t.test('a connection that is lost before the commit has changed nothing, and callers are told', async t => {
+  const { database } = await pool()
+  await t.rejects(
+    database.transaction(async session => {
+      await end(database, session)
+      await session.query('select 1')
+    }),
+    { code: 'databaseUnavailable', outcome: 'none' }
+  )
+  await t.rejects(
+    database.transaction(session => end(database, session)),
+    { code: 'outcomeUnknown', outcome: 'unknown' },
+    'the commit had been sent'
+  )
+  t.strictSame(await database.query('select 1 as one'), [{ one: 1 }])
+})
+
+t.test('a refusal is answered although its connection is lost before the rollback', async t => {
+  const { database } = await pool()
+  const refusal = new QueueError('queueNotEmpty', 'The queue holds messages.')
+  await t.rejects(
+    database.transaction(async session => {
+      await end(database, session)
+      throw refusal
+    }),
+    refusal
+  )
+  t.strictSame(await database.query('select 1 as one'), [{ one: 1 }])
 })

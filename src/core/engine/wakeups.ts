@@ -54,10 +54,10 @@ export class Wakeups {
   /**
    * Takes a seat. Take it *before* you ask the store. A wake that comes between the store's answer
    * and the wait then ends the wait at once. `leave()` gives the seat back. Refuses with
-   * shareUsedUp, tooManyWaiting.
+   * shareUsedUp, tooManyWaiting. null: a part of the service itself, which counts for no share.
    */
-  sit(caller: Caller, awaited: Awaited): Seat {
-    this.#share.take(caller, 1)
+  sit(caller: Caller | null, awaited: Awaited): Seat {
+    if (caller !== null) this.#share.take(caller, 1)
     const [among, id] =
       'queueId' in awaited ? [this.#queues, awaited.queueId] : [this.#messages, awaited.messageId]
     let bench = among.get(id)
@@ -82,8 +82,8 @@ export class Wakeups {
   }
 
   /** Only `Seat.leave` calls this. */
-  left(bench: Bench, caller: Caller): void {
-    this.#share.give(caller, 1)
+  left(bench: Bench, caller: Caller | null): void {
+    if (caller !== null) this.#share.give(caller, 1)
     if (--bench.seats > 0) return
     clearTimeout(bench.due)
     bench.among.delete(bench.id)
@@ -227,13 +227,13 @@ function wakeSeats(bench: Bench | undefined, count: number): void {
 class Seat {
   readonly #wakeups: Wakeups
   readonly #bench: Bench
-  readonly #caller: Caller
+  readonly #caller: Caller | null
   #version: number
   #signal: AbortSignal | null = null
   #timer: NodeJS.Timeout | undefined
   #resolve: ((again: boolean) => void) | null = null
 
-  constructor(wakeups: Wakeups, bench: Bench, caller: Caller) {
+  constructor(wakeups: Wakeups, bench: Bench, caller: Caller | null) {
     this.#wakeups = wakeups
     this.#bench = bench
     this.#caller = caller

@@ -37,8 +37,11 @@ export class Redriving {
     queueCache.forget(name)
     const { id } = await queueCache.find(caller, name)
     const task = await turns.run(caller, () => store.last.startRedrive(id, caller.id, wanted))
-    if (task === null) throw redriveRunning(name)
-    return task
+    if (task !== null) return task
+    // The queue may have been deleted meanwhile.
+    queueCache.forget(name)
+    await queueCache.find(caller, name)
+    throw redriveRunning(name)
   }
 
   async list(caller: Caller, name: string): Promise<RedriveTask[]> {

@@ -151,7 +151,8 @@ export class Pusher {
   async #consume(): Promise<void> {
     const { wakeups } = this.#shared
     const { signal } = this.#stopping
-    const seat = wakeups.sit(this.#part.owner, { queueId: this.#push.queueId })
+    // The number of pushes is bounded, and calls that wait have a bound of their own.
+    const seat = wakeups.sit(null, { queueId: this.#push.queueId })
     try {
       while (!this.#isOver) {
         const taken = this.#takeRoom()
@@ -215,7 +216,7 @@ export class Pusher {
     const isOurs = parseReceipt(queue, first.receipt, '').queueId === queueId
     if (isOurs && !this.#isOver) return messages
     for (const { receipt } of messages) {
-      this.#shared.settler.settle('release', queue, { receipt }, leaseSeconds)
+      this.#shared.settler.settle('release', queue, { receipt }, settleSeconds)
     }
     return []
   }
@@ -226,7 +227,11 @@ export class Pusher {
       this.#shared.settler.settle('release', this.#push.queue, { receipt: message.receipt }, settleSeconds)
       return false
     }
-    const sending = this.#deliver(message, this.#circuit.begin()).catch(this.#shared.onError)
+    const isTrial = this.#circuit.begin()
+    const sending = this.#deliver(message, isTrial).catch(error => {
+      if (isTrial) this.#circuit.trialEnded()
+      this.#shared.onError(error)
+    })
     this.#sending.add(sending)
     sending.finally(() => {
       this.#sending.delete(sending)

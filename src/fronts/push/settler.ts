@@ -2,6 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Broker } from '../../core/broker.ts'
 import type { Caller } from '../../core/caller.ts'
+import { QueueError } from '../../core/errors.ts'
 import type { Settlement } from '../../core/verbs/settle.ts'
 
 type Verb = 'ack' | 'fail' | 'release'
@@ -60,14 +61,16 @@ export class Settler {
     }
   }
 
-  // A repeat is safe: who has settled before gets the same outcome.
+  // A repeat is safe: who has settled before gets the same outcome. Where the queue is gone, its
+  // messages are too.
   async #commit({ verb, queue, settlements, untilMs }: Batch): Promise<void> {
     while (true) {
       try {
         await this.#broker.settle(this.#caller, queue, verb, settlements, index => `/${index}`)
         return
-      } catch {
-        if (performance.now() > untilMs) return
+      } catch (error) {
+        const isGone = error instanceof QueueError && error.code === 'queueNotFound'
+        if (isGone || performance.now() > untilMs) return
         await pause(retryMs)
       }
     }

@@ -138,25 +138,21 @@ export class Signatures {
     const canonical = hash('sha256', canonicalRequest(request, signedHeaders, bodyHash), 'hex')
     const text = `${algorithm}\n${time}\n${scope}\n${canonical}`
     const given = Buffer.from(signature, 'latin1')
-    const fits = this.#keysFor(credential).some(key =>
-      timingSafeEqual(Buffer.from(macOf(key, text), 'latin1'), given)
-    )
+    const name = `${credential.keyId}/${scope}`
+    const keys = this.#signingKeys.get(name) ?? this.#keysFor(credential)
+    const fits = keys.some(key => timingSafeEqual(Buffer.from(macOf(key, text), 'latin1'), given))
     if (!fits) {
       throw mismatch(
         'The request signature we calculated does not match the signature you provided. ' +
           'Check your AWS Secret Access Key and signing method.'
       )
     }
+    // Only now: a caller without the secret may make up any number of scopes.
+    if (!this.#signingKeys.has(name)) setBounded(this.#signingKeys, name, keys)
   }
 
   #keysFor({ keyId, scope }: Signer): MacKey[] {
-    const name = `${keyId}/${scope}`
-    let keys = this.#signingKeys.get(name)
-    if (keys === undefined) {
-      keys = this.#serviceSecrets.map(secret => macKey(signingKey(secretFor(secret, keyId), scope)))
-      setBounded(this.#signingKeys, name, keys)
-    }
-    return keys
+    return this.#serviceSecrets.map(secret => macKey(signingKey(secretFor(secret, keyId), scope)))
   }
 
   #timeMsOf(text: string): number {

@@ -176,6 +176,7 @@ export const removePushStatement: Statement = {
 }
 
 async function removePush(session: Session, queue: string): Promise<void> {
+  await session.query(lockPushesStatement)
   await session.query(removePushStatement, [queue])
 }
 

@@ -335,3 +335,14 @@ t.test('what is refused, and where it is wrong', async t => {
   }
   t.equal((await put('refused', { url, more: 1 })).status, 400)
 })
+
+t.test('pushes need no place among the calls that wait', async t => {
+  const few = await service(t, { env: { HOLDFAST_PUSH_PRIVATE: 'on', HOLDFAST_WAITERS_MAX: '1' } })
+  const hook = await endpoint(t)
+  for (const queue of ['a', 'b', 'c']) {
+    await few.call('PUT', `/queues/${queue}/push`, { url: hook.url })
+    await few.post(`/queues/${queue}/messages`, { body: queue })
+  }
+  const received = await hook.got(3)
+  t.strictSame(received.map(({ body }) => body).toSorted(), ['"a"', '"b"', '"c"'])
+})
