@@ -169,7 +169,7 @@ type Core = ReturnType<typeof openCore>
 
 /** The broker, and what its callers share. */
 function openCore(
-  { config, siblings, tracing }: Base,
+  { config, siblings, tracing, report }: Base,
   database: Database,
   { activity, elsewhere, scanHints, wakeups, onReady, onFree, onDue }: SignalParts,
   shares: Shares,
@@ -189,7 +189,8 @@ function openCore(
       siblings,
       flushConnections: usualConnectionsOf(connectionsOf(config)),
       lastConnections: lastConnectionsOf(connectionsOf(config)),
-      isPoison
+      isPoison,
+      onError: report('broker')
     }
   )
   return { store, broker, shares }

@@ -1,5 +1,8 @@
-/** The verbs of the queue. Each is one line here; its work is in `verbs/`. */
-import type { QueueError } from './errors.ts'
+/**
+ * The verbs of the queue. Each is one line here; its work is in `verbs/`. Every verb may refuse with
+ * shareUsedUp and overloaded, and as core/ports.ts says of the store. Its comment names what else.
+ */
+import { QueueError } from './errors.ts'
 import type { Caller } from './caller.ts'
 import type { Completion } from './completion.ts'
 import type { Bounds } from './engine/batcherOptions.ts'
@@ -50,6 +53,8 @@ export interface BrokerOptions extends EnqueueingOptions, Pick<Parts, 'shares' |
   /** Connections to the database: for flushes, and for work that is let in last. */
   flushConnections: number
   lastConnections: number
+  /** Hears of errors that no caller is told of. */
+  onError: (error: unknown) => void
 }
 
 export class Broker {
@@ -92,6 +97,9 @@ export class Broker {
       pushStates: new PushStates(siblings),
       bounds: { ...batchBounds, flights: new Flights(flushConnections), activity, rests, isPoison },
       shares,
+      swallow: error => {
+        if (!(error instanceof QueueError)) options.onError(error)
+      },
       turns,
       // One connection stays free for short work.
       searchTurns: new Turns(Math.max(1, lastConnections - 1), shares.searches, { rests })
@@ -122,7 +130,8 @@ export class Broker {
 
   /**
    * Stores messages, of a list all or none, and answers after the commit. With `mayMake` it may make
-   * the queue. Refuses with idempotencyMismatch, queueFull, queueNotFound, tooManyQueues, overloaded.
+   * the queue. Refuses with queueNotFound, tooManyQueues, queueFull, idempotencyMismatch, uniqueGroup,
+   * bodyTooLarge, wrongCell, and with invalidRequest what the settings of the queue do not take.
    */
   enqueue(
     caller: Caller,
@@ -155,7 +164,7 @@ export class Broker {
    * Acks receipts and takes up to `max` messages. Waits up to `waitSeconds` for the first one, or as
    * long as the queue says. The acks never wait: they are committed with the first attempt to lease.
    * Only a call that waits asks for a signal. When that aborts, it stops waiting, and gives back what
-   * it has just leased. Refuses with invalidReceipt, queueNotFound, tooManyWaiting, overloaded.
+   * it has just leased. Refuses with invalidReceipt, queueNotFound, tooManyWaiting.
    */
   lease(
     caller: Caller,
@@ -176,7 +185,7 @@ export class Broker {
    * - `release` gives messages back. The attempt does not count.
    *
    * A receipt whose message was leased again changes nothing. Refuses with invalidReceipt,
-   * queueNotFound, overloaded.
+   * queueNotFound.
    */
   settle(
     caller: Caller,
@@ -191,8 +200,7 @@ export class Broker {
   /**
    * Acks receipts, of a list all or none, with their results, and enqueues what follows from those
    * whose messages it removes, in one commit. Answers an outcome for each, as `settle` does.
-   * Refuses with invalidReceipt, queueNotFound, overloaded, and as an enqueue of what is due: with
-   * idempotencyMismatch, queueFull, tooManyQueues.
+   * Refuses with invalidReceipt, queueNotFound, and as an enqueue of what follows does.
    */
   complete(caller: Caller, name: string, completions: Completion[]): Promise<Outcome[]> {
     return this.#completing.complete(caller, name, completions)
@@ -211,8 +219,8 @@ export class Broker {
 
   /**
    * Makes a queue, or changes the settings given. `created` is true when it was made. Refuses with
-   * tooManyQueues, queueNotEmpty, what `revise` throws, and with queueNotFound when others delete it
-   * again each time.
+   * tooManyQueues, queueNotEmpty, what `revise` throws, and with invalidRequest settings that do not
+   * go together. Refuses with queueNotFound when others delete it again each time.
    */
   putQueue(
     caller: Caller,
@@ -327,7 +335,7 @@ export class Broker {
     return this.#bulk.cancel(caller, name, id)
   }
 
-  /** A page of messages by id. Refuses with queueNotFound, overloaded. */
+  /** A page of messages by id. Refuses with queueNotFound. */
   browse(caller: Caller, name: string, asked: PageAsked): Promise<MessagePage> {
     return this.#browsing.browse(caller, name, asked)
   }
@@ -348,21 +356,18 @@ export class Broker {
 
   /**
    * Messages in these states whose last attempts failed, grouped by reason. Ends early, with
-   * `more`, after two seconds or when the signal aborts. Refuses with queueNotFound, overloaded.
+   * `more`, after two seconds or when the signal aborts. Refuses with queueNotFound.
    */
   failures(caller: Caller, name: string, states: FailingState[], signal: AbortSignal): Promise<Failures> {
     return this.#failureGroups.list(caller, name, states, signal)
   }
 
-  /**
-   * Runs work at the database that no flush shares, when it is the caller's turn. Refuses with
-   * shareUsedUp, overloaded.
-   */
+  /** Runs work at the database that no flush shares, when it is the caller's turn. */
   inTurn<T>(caller: Caller, work: () => Promise<T>): Promise<T> {
     return this.#turns.run(caller, work)
   }
 
-  /** Resolves when every call taken in has been answered. */
+  /** Resolves when no batcher holds a call. */
   async drained(): Promise<void> {
     const batched = [this.#enqueueing, this.#leaseFlushes, this.#settling, this.#completing, this.#watching]
     await Promise.all(batched.map(verb => verb.drained()))

@@ -9,6 +9,7 @@ import { tester } from '../support/callers.ts'
 import {
   ack,
   blocker,
+  brokerOn,
   conserved,
   countOf,
   deadlocks,
@@ -322,3 +323,22 @@ t.test('acks are told where the lease of the same call fails, under limits per g
   t.equal(await countOf(id, 'leased'), 0)
   await Promise.all([stop(), failing.stop()])
 })
+
+t.test(
+  'acks are told where a bug keeps the lease of the same call away, and the bug is reported',
+  async t => {
+    const { id, name } = await queue({ maxLeasedPerGroup: 1 })
+    const bug = new TypeError('a bug')
+    const reported: unknown[] = []
+    const broker = brokerOn(poolA, {
+      verbs: { lease: () => Promise.reject(bug) },
+      options: { onError: error => reported.push(error) }
+    })
+    await messages.enqueue(poolA, inGroups(id, ['a']))
+    const { broker: working, stop } = replica(poolA)
+    const receipts = receiptsOf((await leaseBy(working, name)).messages)
+    t.match(await leaseBy(broker, name, {}, receipts), { messages: [], outcomes: [{ outcome: 'acked' }] })
+    t.strictSame(reported, [bug])
+    await stop()
+  }
+)

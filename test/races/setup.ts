@@ -289,6 +289,7 @@ export function brokerOn(
     flushConnections: 9,
     lastConnections: 5,
     isPoison: () => false,
+    onError: () => {},
     ...options
   })
 }

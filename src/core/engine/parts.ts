@@ -32,6 +32,8 @@ export interface Parts {
   bounds: Bounds
   /** What callers may hold at one time. */
   shares: Shares
+  /** Takes an error that no caller is told of, and reports it unless it is a refusal. */
+  swallow: (error: unknown) => void
   /** For short work of one caller that no flush shares. */
   turns: Turns
   /** For work that may read many messages: browsing, and bulk actions. */

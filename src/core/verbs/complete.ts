@@ -60,7 +60,7 @@ class Refused extends Error {
   }
 }
 
-type Needs = Pick<Parts, 'store' | 'queueCache' | 'replicaStats' | 'bounds' | 'shares'>
+type Needs = Pick<Parts, 'store' | 'queueCache' | 'replicaStats' | 'bounds' | 'shares' | 'swallow'>
 
 /** core/broker.ts says what the methods do, and how they refuse. */
 export class Completing {
@@ -139,6 +139,7 @@ export class Completing {
       // The acks are committed, so the caller gets their outcomes although the lease failed. With a
       // key, messages may be leased already.
       if (request.idempotencyKey !== null) throw partlyDone(error as Error)
+      this.#parts.swallow(error)
       return { messages: [], outcomes }
     }
   }

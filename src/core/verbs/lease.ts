@@ -24,7 +24,7 @@ export interface Leased {
   ordering?: ActiveSettings['ordering']
 }
 
-type Needs = Pick<Parts, 'queueCache' | 'wakeups'>
+type Needs = Pick<Parts, 'queueCache' | 'swallow' | 'wakeups'>
 
 /**
  * Once the last message of a queue that moves has gone, the router sends leases to the other cell.
@@ -99,6 +99,7 @@ export class Leasing {
       // idempotency key, messages may be leased already. The caller then gets an error, so that it
       // asks for them again.
       if (request.idempotencyKey !== null) throw partlyDone(error as Error)
+      this.#parts.swallow(error)
       return answerTo(call, [])
     }
   }

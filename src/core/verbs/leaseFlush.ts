@@ -41,7 +41,10 @@ interface LeaseAnswer {
 const noLease: LeaseAsk = { max: 0, leaseSeconds: null, worker: '', idempotencyKey: null }
 const keyAttemptsMax = 3
 
-type Needs = Pick<Parts, 'store' | 'wakeups' | 'signals' | 'replicaStats' | 'bounds' | 'shares' | 'turns'>
+type Needs = Pick<
+  Parts,
+  'store' | 'wakeups' | 'signals' | 'replicaStats' | 'bounds' | 'shares' | 'swallow' | 'turns'
+>
 
 export class LeaseFlushes {
   readonly #parts: Needs
@@ -80,7 +83,7 @@ export class LeaseFlushes {
    * other finds what was leased. Refuses with overloaded.
    */
   async leaseAgain(caller: Caller, queue: Queue, ask: LeaseAsk): Promise<LeasedRow[]> {
-    const { store, wakeups, replicaStats, shares, turns } = this.#parts
+    const { store, swallow, wakeups, replicaStats, shares, turns } = this.#parts
     const queueId = queue.id
     const mode = modeOf([queue])
     const backlogged = shares.answerBytes.refusal(caller, 1)
@@ -97,7 +100,7 @@ export class LeaseFlushes {
           })
         )
         if (Array.isArray(answer)) return answer
-        await addMore(store, { queueId, asks: [ask], mode, flush: answer })
+        await addMore({ store, swallow }, { queueId, asks: [ask], mode, flush: answer })
         if (answer.room !== null) wakeups.limit(queueId, answer.room, frees)
         this.#tellTurned(queueId, answer.turned)
         replicaStats.leased(queueId, answer.rows, answer.atMs)
@@ -158,7 +161,10 @@ export class LeaseFlushes {
     const leased = await this.#flush(
       queueId,
       calls.map(call => ({ ...call, acks: [] }))
-    ).catch((error: Error) => calls.map(() => error))
+    ).catch((error: Error) => {
+      this.#parts.swallow(error)
+      return calls.map(() => error)
+    })
     return leased.map((answer, index) => {
       const { acks, idempotencyKey, max } = calls[index]!
       const settled = acked[index]!
@@ -171,7 +177,7 @@ export class LeaseFlushes {
   }
 
   async #commit(queueId: Digits, calls: Call[], usedKeyCalls: Set<Call>): Promise<(LeaseAnswer | Error)[]> {
-    const { store, wakeups, replicaStats, shares } = this.#parts
+    const { store, swallow, wakeups, replicaStats, shares } = this.#parts
     const distinct = distinctOf(calls.flatMap(call => call.acks))
     // Asked at the last moment: thousands may have been answered while these calls waited.
     const backlogged = refusalsOf(calls, shares.answerBytes)
@@ -186,7 +192,7 @@ export class LeaseFlushes {
     const mode = modeOf(queues)
     const frees = wakeups.frees(queueId)
     const flush = await this.#send(queueId, asks, [...distinct.values()], mode)
-    await addMore(store, { queueId, asks, mode, flush })
+    await addMore({ store, swallow }, { queueId, asks, mode, flush })
     if (flush.room !== null) wakeups.limit(queueId, flush.room, frees)
     this.#tellFreed(queues, flush)
     this.#tellTurned(queueId, flush.turned)

@@ -1,4 +1,5 @@
 /** More messages for the asks of a flush, from the groups of messages that it has just leased. */
+import type { Parts } from '../engine/parts.ts'
 import { isUsedUp } from '../leaseLimits.ts'
 import { answerBytesMax } from '../limits.ts'
 import type { Digits } from '../message.ts'
@@ -15,14 +16,17 @@ interface Flushed {
 /**
  * Adds messages to the flush. In an ordered queue, a group's next messages go to the ask that has its
  * first one. Where groups take turns, they go to any ask that wants more. Without them the answers
- * are right too, so an error only leaves them out.
+ * are right too, so an error only leaves them out, and is swallowed.
  */
-export async function addMore(store: Store, flushed: Flushed): Promise<void> {
+export async function addMore(
+  { store, swallow }: Pick<Parts, 'store' | 'swallow'>,
+  flushed: Flushed
+): Promise<void> {
   const { asks, mode, flush } = flushed
   if (flush.full || (flush.room !== null && isUsedUp(flush.room))) return
   const wanted = asks.map(({ max }, ask) => max - flush.shares[ask]!.length)
-  if (mode.ordered) await addFollowers(store, flushed, wanted).catch(() => {})
-  if ((flush.turned?.count ?? 0) > 0) await addTurns(store, flushed, wanted).catch(() => {})
+  if (mode.ordered) await addFollowers(store, flushed, wanted).catch(swallow)
+  if ((flush.turned?.count ?? 0) > 0) await addTurns(store, flushed, wanted).catch(swallow)
 }
 
 // The heads are leased, so nobody else takes from their lines meanwhile.

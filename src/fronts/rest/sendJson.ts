@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import type { Caller } from '../../core/caller.ts'
 import { oneByOne } from '../../core/engine/oneByOne.ts'
-import type { Answers } from '../shared/heldBytes.ts'
+import { isCounted, type Answers } from '../shared/heldBytes.ts'
 import { cursorTo } from './cursors.ts'
 
 /** Sending a text of this length takes about a millisecond. */
@@ -40,7 +40,8 @@ export function sendJson(
   answers: Answers
 ): FastifyReply | Promise<FastifyReply> {
   const chars = pieces.reduce((sum, { length }) => sum + length, 0)
-  answers.send(reply.raw, reply.request.caller, chars)
+  const bytes = isCounted(chars) ? pieces.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0) : chars
+  answers.send(reply.raw, reply.request.caller, bytes)
   reply.type('application/json; charset=utf-8').serializer((payload: string) => payload)
   return chars < largeChars ? reply.send(pieces.join('')) : sendLarge(reply, pieces)
 }

@@ -153,7 +153,7 @@ function countAnswers(app: Server, answers: Answers): void {
   app.addHook('onSend', (request, reply, payload, done) => {
     const bytes =
       typeof payload === 'string' || Buffer.isBuffer(payload)
-        ? payload.length
+        ? Buffer.byteLength(payload)
         : Number(reply.getHeader('content-length'))
     const refusal = answers.sendOrRefuse(request, reply, bytes)
     if (refusal === null) {

@@ -1,4 +1,5 @@
 /** Receiving: a lease, and its messages as SQS shows them. */
+import { QueueError } from '../../core/errors.ts'
 import { leaseSecondsMax, workerCharsMax } from '../../core/limits.ts'
 import type { LeasedMessage } from '../../core/message.ts'
 import type { Queue } from '../../core/queue.ts'
@@ -82,8 +83,12 @@ async function leaseByGroup(call: Call, name: string, asked: Asked): Promise<Lea
   const { idempotencyKey: key } = asked
   const idempotencyKey = key === null ? null : `${key}+`
   const rest = lease(call, name, { ...asked, max: left, waitSeconds: 0, idempotencyKey })
-  // What is leased already is answered, whatever keeps the rest away.
-  return [...ofOneGroup, ...byGroup(await rest.catch(() => []))]
+  // What is leased already is answered, whatever refuses the rest.
+  const others = await rest.catch(error => {
+    if (error instanceof QueueError) return []
+    throw error
+  })
+  return [...ofOneGroup, ...byGroup(others)]
 }
 
 /** Those of a group stand together, as AWS answers them. */

@@ -17,7 +17,7 @@ async function answerOf(t: Test, pieces: string[]) {
   const caller = callerNamed('reader')
   app.decorateRequest('caller', { getter: () => caller })
   const share = shareOf(64 * mib)
-  let mostBytes = 0
+  let [mostBytes, heldBytes] = [0, 0]
   const watch = (socket: Socket, before = socket.bytesWritten) => {
     mostBytes = Math.max(mostBytes, socket.bytesWritten - before)
     const { bytesWritten } = socket
@@ -25,7 +25,9 @@ async function answerOf(t: Test, pieces: string[]) {
   }
   app.get('/', (request, reply) => {
     watch(request.raw.socket)
-    return sendJson(reply, pieces, new Answers(share, new ReadingPace()))
+    const sending = sendJson(reply, pieces, new Answers(share, new ReadingPace()))
+    heldBytes = share.held
+    return sending
   })
   await app.listen({ port: 0, host: '127.0.0.1' })
   const { port } = app.server.address() as AddressInfo
@@ -34,7 +36,7 @@ async function answerOf(t: Test, pieces: string[]) {
   )
   let text = ''
   for await (const piece of response.setEncoding('utf8')) text += piece
-  return { text, length: Number(response.headers['content-length']), mostBytes }
+  return { text, length: Number(response.headers['content-length']), mostBytes, heldBytes }
 }
 
 t.test('of a large answer, at most one message or 256 KiB are written in one turn', async t => {
@@ -42,10 +44,14 @@ t.test('of a large answer, at most one message or 256 KiB are written in one tur
     ...Array(6).fill(JSON.stringify('a'.repeat(mib))),
     ...Array(3000).fill(JSON.stringify('ü€😀'.repeat(99)))
   ]
-  const { text, length, mostBytes } = await answerOf(t, listPieces('messages', items, ',"cursor":null'))
+  const { text, length, mostBytes, heldBytes } = await answerOf(
+    t,
+    listPieces('messages', items, ',"cursor":null')
+  )
   t.equal(text, `{"messages":[${items.join(',')}],"cursor":null}`)
   t.equal(length, Buffer.byteLength(text))
   t.ok(mostBytes < 1.5 * mib, `${mostBytes} bytes`)
+  t.equal(heldBytes, length, 'bytes are held, and not characters')
 })
 
 t.test('a small answer is written at once', async t => {
