@@ -39,10 +39,11 @@ const inCode = (values: string[]) => values.map(value => `\`${value}\``).join(',
 
 const listOf = (...values: string[]) =>
   takes(inCode(values), text => {
-    if (!text.split(',').every(item => values.includes(item.trim()))) {
+    const items = text.split(',').map(item => item.trim())
+    if (!items.every(item => values.includes(item))) {
       throw new Error(`must be one or more of ${values.join(', ')}, separated by commas`)
     }
-    return text
+    return items
   })
 
 /** Without a slash at its end. */
@@ -130,7 +131,7 @@ export const environment = {
   },
   open: {
     name: 'HOLDFAST_OPEN',
-    default: '',
+    default: [],
     read: listOf('docs', 'metrics'),
     help:
       'What needs no key even when other calls do: docs (Swagger UI and the OpenAPI document), ' +
@@ -282,10 +283,11 @@ export const environment = {
     read: oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent'),
     help: 'What is logged: trace, debug, info (one line per request), warn, error or silent.'
   }
-} satisfies Record<string, Setting<string> | Setting<number> | Setting<boolean>>
+} satisfies Record<string, Setting<string> | Setting<string[]> | Setting<number> | Setting<boolean>>
 
 /** The default of a setting as a person would write it; empty where it has none. */
 export function defaultAsText({ default: value }: (typeof environment)[keyof typeof environment]): string {
+  if (Array.isArray(value)) return value.join(',')
   if (typeof value !== 'boolean') return String(value)
   return value ? 'on' : 'off'
 }

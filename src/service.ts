@@ -259,7 +259,7 @@ async function startServer(
     log,
     requestMetrics,
     watchRequests: tracing?.watchRequests ?? null,
-    guard: { ring, open: { docs: /\bdocs\b/.test(config.open), metrics: /\bmetrics\b/.test(config.open) } },
+    guard: { ring, open: { docs: config.open.includes('docs'), metrics: config.open.includes('metrics') } },
     apiKeys: apiKeysOf(database.last, config, readKeys),
     console: app =>
       consoleRoutes(

@@ -111,6 +111,9 @@ export function partlyDone(error: Error): Error {
   )
 }
 
+/** The step of a JSON Pointer (RFC 6901) to the member of this name. */
+export const pointerStep = (name: string) => `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
+
 /**
  * A request that breaks a rule. The first fault is in the sentence, all of them are in `faults`.
  */

@@ -1,7 +1,7 @@
 /** Push: the endpoint to which the service delivers the messages of a queue, and its secret. */
 import { createHmac, createSecretKey, randomBytes, type KeyObject } from 'node:crypto'
 import type { Caller } from './caller.ts'
-import { invalidRequest, QueueError } from './errors.ts'
+import { invalidRequest, pointerStep, QueueError } from './errors.ts'
 import { checkOneMore, type Holding } from './fairShare.ts'
 import {
   pushesMax,
@@ -104,7 +104,7 @@ export function checkPush({ url, headers }: Partial<PushSettings>): void {
   }
   const seen = new Set<string>()
   for (const name of names) {
-    const pointer = `/headers/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
+    const pointer = `/headers${pointerStep(name)}`
     if (!headerName.test(name)) throw invalidRequest(pointer, 'is no name of a header field')
     if (ownHeaders.test(name)) throw invalidRequest(pointer, 'is a field that the service sets itself')
     if (seen.has(name.toLowerCase())) throw invalidRequest(pointer, 'stands there twice')

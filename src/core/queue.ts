@@ -104,6 +104,9 @@ export function wrongCell(queue: string, cell: string): QueueError {
   )
 }
 
+/** Another caller may delete the queue before each attempt. A busy caller does so in half of them. */
+export const queueAttemptsMax = 100
+
 /** `what` is the queue, as a sentence begins with it. `undone` says what was not done. */
 export function deletedEachTime(what: string, attempts: number, undone: string): QueueError {
   return new QueueError(

@@ -25,7 +25,7 @@ export function collapse(rows: EnqueueRow[]): {
   rows: EnqueueRow[]
   spread: (answers: EnqueueAnswer[]) => EnqueueAnswer[]
 } {
-  const apart = new Set(
+  const keysKeptWhole = new Set(
     rows.filter(row => row.idempotencyKey !== undefined || row.lined === true).map(uniqueKeyOf)
   )
   const left: EnqueueRow[] = []
@@ -33,7 +33,7 @@ export function collapse(rows: EnqueueRow[]): {
   const indexes = new Map<string, number>()
   const indexOf = rows.map(row => {
     const key = uniqueKeyOf(row)
-    const leftIndex = key === null || apart.has(key) ? undefined : indexes.get(key)
+    const leftIndex = key === null || keysKeptWhole.has(key) ? undefined : indexes.get(key)
     if (leftIndex === undefined) {
       if (key !== null) indexes.set(key, left.length)
       firsts.push(row)

@@ -121,7 +121,7 @@ export class Hosts {
     return Promise.all(this.#hosts.map(host => this.#ask(host)))
   }
 
-  /** Looks at the host that takes writes, and follows when another does.  */
+  /** Looks at the host that takes writes, and follows when another does. */
   watch({ onMoved, onError }: Watcher): { stop(): Promise<void> } {
     this.#onMoved = onMoved
     const stopping = new AbortController()

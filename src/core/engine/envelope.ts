@@ -1,5 +1,5 @@
 /** Reads a request's JSON in one pass, and keeps each message body as the exact text it came as. */
-import { QueueError } from '../errors.ts'
+import { pointerStep, QueueError } from '../errors.ts'
 import { nestingMax, requestMembersMax, requestValuesMax } from '../limits.ts'
 import {
   bracket,
@@ -165,7 +165,7 @@ function pointerTo(frames: Frame[]): string {
   let pointer = ''
   for (const { step } of frames) {
     if (step === undefined) break
-    const token = `/${String(step).slice(0, pointerLengthMax).replaceAll('~', '~0').replaceAll('/', '~1')}`
+    const token = pointerStep(String(step).slice(0, pointerLengthMax))
     if (pointer.length + token.length > pointerLengthMax) break
     pointer += token
   }

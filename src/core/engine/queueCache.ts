@@ -1,14 +1,12 @@
 /** Queues by name, as they were at most a second ago. */
 import type { Caller } from '../caller.ts'
 import type { Store } from '../ports.ts'
-import { queueNotFound, type Queue } from '../queue.ts'
+import { queueAttemptsMax, queueNotFound, type Queue } from '../queue.ts'
 import { Recent } from './recent.ts'
 import type { Siblings } from './siblings.ts'
 import type { Turns } from './turns.ts'
 
 const queuesMax = 10_000
-/** A queue that was just made may be deleted before it is looked up: by a busy caller, in half of them. */
-const makingAttemptsMax = 100
 
 /**
  * Looks up the settings of each queue at most once a second. Statements that need exact settings
@@ -43,7 +41,7 @@ export class QueueCache {
     const cached = this.#recent.fresh(name)
     if (cached !== undefined) return cached
     let queue = await this.#recent.find(caller, name)
-    const attempts = make === undefined ? 0 : makingAttemptsMax
+    const attempts = make === undefined ? 0 : queueAttemptsMax
     for (let attempt = 1; queue === null && attempt <= attempts; attempt++) {
       await make!(caller, name)
       this.forget(name)

@@ -46,14 +46,23 @@ export class ReplicaStats {
     lease: { count: 0, messages: 0 },
     ack: { count: 0, messages: 0 }
   }
-  /** Deletes whose lease was over or overtaken, so that they deleted nothing. */
-  staleDeletes = 0
+  #staleDeletes = 0
   #steps = new Map<Digits, Step>()
   // Until the series is written, nobody else knows when messages were asked for in the last step.
   #lastSteps = new Map<Digits, Step>()
   // A full map replaces the older one. So leases that are never acked here are forgotten.
   #leased = new Map<string, number>()
   #leasedBefore = new Map<string, number>()
+
+  /** Deletes whose lease was over or overtaken, so that they deleted nothing. */
+  get staleDeletes(): number {
+    return this.#staleDeletes
+  }
+
+  /** There was such a delete. */
+  deletedNothing(): void {
+    this.#staleDeletes++
+  }
 
   /** A flush of this many messages went to the database. */
   flushed(kind: keyof ReplicaStats['flushes'], messages: number): void {

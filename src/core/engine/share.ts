@@ -6,7 +6,7 @@ import { obstacleTo, type Holding } from '../fairShare.ts'
 /** From so many places on, those of callers that hold nothing are taken away now and then. */
 const placesMin = 1000
 
-/** The numbers of a bound. Those of the replica's other processes are as those last told them. */
+/** What callers hold of a bound. Numbers of the replica's other processes are up to 20 ms old. */
 export class Holdings {
   // A caller that holds nothing keeps its place, because callers come back. To take the place away
   // and make it again would cost more than everything else here.
@@ -169,8 +169,8 @@ export class Share {
   }
 
   /** Holds this much more. Refuses where there is no room. */
-  take(caller: Caller, amount: number, makesRoom = false): void {
-    const refusal = this.refusal(caller, amount, makesRoom)
+  take(caller: Caller, amount: number): void {
+    const refusal = this.refusal(caller, amount)
     if (refusal !== null) throw refusal
     this.hold(caller, amount)
   }

@@ -2,8 +2,8 @@
  * Standstills: moments in which no message of any queue is stored, leased or settled. A change of a
  * queue's order needs one, and so does the removal of an empty queue. A caller that makes one after
  * another would stop everybody, so it rests after each. A caller at several processes or replicas shares
- * its time out among them. A change of the limits of very many groups stops
- * nobody, but takes seconds of the database's time, so it counts too.
+ * its time out among them. A change of the limits of very many groups stops nobody, but takes seconds of
+ * the database's time, so it counts too.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Caller } from '../caller.ts'

@@ -21,7 +21,7 @@ interface Bench {
   due: NodeJS.Timeout | undefined
   /** Ready messages that have woken nobody, because the limits were used up. */
   untold: number
-  /** Places that have become free, counted on. */
+  /** How many places have become free since the first seat. */
   frees: number
 }
 

@@ -12,7 +12,7 @@ import { largeBytes } from '../large.ts'
 import { checkOrdered, hasLines, isOrdered } from '../lines.ts'
 import { messageBytesMax } from '../limits.ts'
 import { checkBodySize, type Digits, type Enqueued, type NewMessage } from '../message.ts'
-import { deletedEachTime, enqueueDefaultsOf, wrongCell, type Queue } from '../queue.ts'
+import { deletedEachTime, enqueueDefaultsOf, queueAttemptsMax, wrongCell, type Queue } from '../queue.ts'
 import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
 import { collapse, uniqueKeyOf } from '../unique.ts'
 
@@ -21,8 +21,6 @@ export const flushBytesMax = 4 * 1024 * 1024
 export const rowBytes = 256
 /** How often a flush is done again that others outran. */
 const outrunMax = 5
-/** Others may delete the queue again and again meanwhile: a busy caller does so in half of the attempts. */
-export const queueAttemptsMax = 100
 
 const undone = 'nothing was stored'
 
@@ -34,7 +32,7 @@ interface Call {
   queues: Queue[]
   bytes: number
 }
-/** null for each message whose queue is gone. */
+/** null for each message whose queue is gone, or has changed its settings. */
 type Answer = EnqueueAnswer[] | Error
 
 export interface EnqueueingOptions {

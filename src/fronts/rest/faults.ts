@@ -3,6 +3,7 @@ import type { ErrorObject } from 'ajv'
 import { keyNamePattern, rightInWords, rightPattern } from '../../core/apiKey.ts'
 import { apiKeyNameCharsMax, groupCharsMax, idempotencyKeyCharsMax } from '../../core/limits.ts'
 import { nearest } from '../../core/nearest.ts'
+import { pointerStep } from '../../core/errors.ts'
 import { groupPattern, idempotencyKeyPattern } from '../../core/options.ts'
 import { namePattern } from '../../core/queue.ts'
 import { routingKeyHelp, routingKeyPattern } from '../../core/topic.ts'
@@ -71,7 +72,7 @@ export function faultOf(
 ): { pointer: string; message: string } {
   const parameter = memberNamedBy[keyword]
   const named: string | undefined = parameter && params[parameter]
-  const token = named === undefined ? '' : `/${named.replaceAll('~', '~0').replaceAll('/', '~1')}`
+  const token = named === undefined ? '' : pointerStep(named)
   const pointer = shortened(placeIn(context, instancePath + token))
   switch (keyword) {
     case 'additionalProperties':

@@ -7,7 +7,7 @@ import { QueueError } from '../../core/errors.ts'
 import { onlyJson } from './thrown.ts'
 
 /** Reading a body of this size takes about a millisecond. */
-const largeBytes = 64 * 1024
+const slowBytes = 64 * 1024
 
 type Done = (error: Error | null, body?: unknown) => void
 
@@ -19,7 +19,7 @@ export function setParsers(app: FastifyInstance): void {
 }
 
 function readInTurn(request: FastifyRequest, bytes: string | Buffer, done: Done): void {
-  if (bytes.length < largeBytes) readJson(request, bytes, done)
+  if (bytes.length < slowBytes) readJson(request, bytes, done)
   else oneByOne(request.caller, () => readJson(request, bytes, done))
 }
 

@@ -13,11 +13,14 @@ interface NumberRow {
   max: number
 }
 
+/** The longest delay that SQS has. */
+export const sqsDelaySecondsMax = 900
+
 /** Attributes that are settings of the core. */
 const numbers = {
   VisibilityTimeout: { setting: 'leaseSeconds', min: 0, max: leaseSecondsMax },
   MessageRetentionPeriod: { setting: 'retentionSeconds', min: 60, max: 1_209_600 },
-  DelaySeconds: { setting: 'delaySeconds', min: 0, max: 900 },
+  DelaySeconds: { setting: 'delaySeconds', min: 0, max: sqsDelaySecondsMax },
   ReceiveMessageWaitTimeSeconds: { setting: 'waitSeconds', min: 0, max: 20 },
   MaximumMessageSize: { setting: 'messageBytesMax', min: 1024, max: messageBytesMax }
 } as const satisfies Record<string, NumberRow>
@@ -66,7 +69,7 @@ const counted = {
 } as const
 
 /** Every attribute that GetQueueAttributes can be asked for. */
-export const known = new Set([
+export const attributeNames = new Set([
   'All',
   'QueueArn',
   'CreatedTimestamp',
@@ -328,7 +331,7 @@ export function attributesOf(report: QueueReport, region: string): QueueAttribut
 
 /** Those that a call asks for. Refuses with InvalidAttributeName what no queue can have. */
 export function askedFor(attributes: QueueAttributes, names: string[]): QueueAttributes {
-  const strange = names.find(name => !known.has(name))
+  const strange = names.find(name => !attributeNames.has(name))
   if (strange !== undefined) throw unknownAttribute(strange)
   if (names.includes('All')) return attributes
   return Object.fromEntries(Object.entries(attributes).filter(([name]) => names.includes(name)))

@@ -1,13 +1,14 @@
 /** Receiving: a lease, and its messages as SQS shows them. */
 import { QueueError } from '../../core/errors.ts'
-import { leaseSecondsMax, workerCharsMax } from '../../core/limits.ts'
+import { leaseSecondsMax } from '../../core/limits.ts'
 import type { LeasedMessage } from '../../core/message.ts'
 import type { Queue } from '../../core/queue.ts'
 import type { LeaseRequest } from '../../core/verbs/lease.ts'
 import { checkMessages, refuseEnded, takeMessages } from '../shared/guard.ts'
 import { givenUp } from '../shared/givenUp.ts'
+import { workerOf } from '../shared/worker.ts'
 import { queueOf, type Call } from './call.ts'
-import { known, noLeaseSeconds } from './queueAttributes.ts'
+import { attributeNames, noLeaseSeconds } from './queueAttributes.ts'
 import { invalidValue, SqsError } from './errors.ts'
 import { account, arnOf, isFifoName, messageIdOf, sequenceNumberOf } from './ids.ts'
 import type { AnswerOf, InputOf, StructureOf } from './structures.ts'
@@ -70,8 +71,8 @@ type Asked = Omit<LeaseRequest, 'worker'>
 
 async function lease(call: Call, name: string, asked: Asked): Promise<LeasedMessage[]> {
   const { broker, caller, request, reply } = call
-  const worker = request.headers['user-agent']?.slice(0, workerCharsMax) || 'unknown'
-  const leased = await broker.lease(caller, name, { ...asked, worker }, [], () => givenUp(request, reply))
+  const wanted = { ...asked, worker: workerOf(request) }
+  const leased = await broker.lease(caller, name, wanted, [], () => givenUp(request, reply))
   return leased.messages
 }
 
@@ -142,7 +143,7 @@ function wantedNames(input: InputOf<'ReceiveMessage'>): WantedNames {
   const strange =
     system.find(name => !systemNames.includes(name) && !old.includes(name)) ??
     // That list takes the names of queue attributes too, which mean nothing there.
-    old.find(name => !systemNames.includes(name) && !known.has(name))
+    old.find(name => !systemNames.includes(name) && !attributeNames.has(name))
   if (strange !== undefined) throw new SqsError('InvalidAttributeName', `Unknown Attribute ${strange}.`)
   return { system: new Set([...old, ...system]), attributes: input.MessageAttributeNames ?? [] }
 }

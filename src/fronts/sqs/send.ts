@@ -8,7 +8,7 @@ import { batchResult, checkEntries, type Failed } from './batch.ts'
 import { queueOf, type Call } from './call.ts'
 import { invalidValue, missing, SqsError } from './errors.ts'
 import { isFifoName, messageIdOf, sequenceNumberOf } from './ids.ts'
-import { purgedNote } from './queueAttributes.ts'
+import { purgedNote, sqsDelaySecondsMax } from './queueAttributes.ts'
 import type { AnswerOf, InputOf, StructureOf } from './structures.ts'
 import {
   checkAttributes,
@@ -27,7 +27,6 @@ type Sent = Omit<InputOf<'SendMessage'>, 'QueueUrl'>
 type Stored = Omit<StructureOf<'SendMessageBatchResultEntry'>, 'Id'>
 
 const contentType = 'text/plain; charset=utf-8'
-const delaySecondsMax = 900
 const batchBytesMax = 1_048_576
 /** 1 to 128 letters, digits and punctuation of ASCII. */
 const tokenPattern = /^[!-~]{1,128}$/
@@ -159,8 +158,8 @@ function delayOf(seconds: number | undefined, isFifo: boolean): number | undefin
   if (seconds === undefined) return undefined
   const wrong = (why: string) =>
     invalidValue(`Value ${seconds} for parameter DelaySeconds is invalid. Reason: ${why}`)
-  if (!(seconds >= 0 && seconds <= delaySecondsMax)) {
-    throw wrong(`DelaySeconds must be >= 0 and <= ${delaySecondsMax}.`)
+  if (!(seconds >= 0 && seconds <= sqsDelaySecondsMax)) {
+    throw wrong(`DelaySeconds must be >= 0 and <= ${sqsDelaySecondsMax}.`)
   }
   if (!isFifo) return seconds
   if (seconds > 0) throw wrong('The request include parameter that is not valid for this queue type.')

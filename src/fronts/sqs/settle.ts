@@ -122,7 +122,7 @@ async function deleteAll(call: Call, queue: string, receipts: Receipt[]): Promis
   return receipts.map((receipt, index) => {
     const isStale = over[index] || outcomes.shift()!.outcome === 'leaseLost'
     // Nobody is told in a standard queue, so its operator can see it here.
-    if (isStale) call.broker.replicaStats.staleDeletes++
+    if (isStale) call.broker.replicaStats.deletedNothing()
     return isStale && isFifo ? expired(receipt) : null
   })
 }

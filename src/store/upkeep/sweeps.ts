@@ -45,7 +45,7 @@ export interface SweptQueue {
   freed?: string | null
 }
 
-export const sweptBefore = '$1 what fell due up to this time has been swept before'
+const sweptBefore = '$1 what fell due up to this time has been swept before'
 /** Of statements that lock lines. */
 export const carefulAfter = `${sweptBefore}\n$2 whether others may be making lines`
 /** Of statements that sweep the other queues. */

@@ -3,7 +3,6 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import type { Broker } from '../../../core/broker.ts'
 import { invalidRequest } from '../../../core/errors.ts'
-import { workerCharsMax } from '../../../core/limits.ts'
 import type { LeasedMessage } from '../../../core/message.ts'
 import type { Leased, LeaseRequest as LeaseAsked } from '../../../core/verbs/lease.ts'
 import type { Outcome } from '../../../core/verbs/settle.ts'
@@ -11,6 +10,7 @@ import type { Answers } from '../../shared/heldBytes.ts'
 import { bodyMembers, bytesOf, markMembers } from '../../shared/bodies.ts'
 import { checkMessages, refuseEnded, takeMessages } from '../../shared/guard.ts'
 import { givenUp } from '../../shared/givenUp.ts'
+import { workerOf } from '../../shared/worker.ts'
 import { listPieces, sendJson } from '../sendJson.ts'
 import { isCompletion, readCompletions, receiptOf, type ReceiptOrAck } from '../completions.ts'
 import { leaseOperations, type LeaseQuery, type LeaseRequest } from '../contract/lease.ts'
@@ -79,7 +79,7 @@ function askedOf(request: FastifyRequest, options: Options): LeaseAsked {
     max = 1,
     waitSeconds = null,
     leaseSeconds = null,
-    worker = request.headers['user-agent']?.slice(0, workerCharsMax) || 'unknown',
+    worker = workerOf(request),
     idempotencyKey = null,
     ack = []
   } = options
