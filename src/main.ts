@@ -28,6 +28,13 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`)
 }
 
+// `holdfast doctor | head` reads no more. The command still ends as it should.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
+}
+
 function help(): string {
   const commandLines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(9)} ${summary}`)
   const settingLines = Object.values(environment).map(setting => {

@@ -800,8 +800,9 @@ type Series struct {
 	// Attempts that failed, or whose lease ran out.
 	FailedPerSecond []float64 `json:"failedPerSecond"`
 	// The median time from the enqueue to the lease, of the messages leased in the step. Messages that
-	// were delayed or came back (retried, released, redriven) are left out. Times are counted in
-	// buckets that double, so they are exact within a factor of two. null: no message was leased.
+	// were delayed or came back (retried, released, redriven) are left out, and so are queues with an
+	// order or turns. Times are counted in buckets that double, so they are exact within a factor of
+	// two. null: no message was leased.
 	WaitSecondsP50 []*float64 `json:"waitSecondsP50"`
 	// As waitSecondsP50, the 95th percentile.
 	WaitSecondsP95 []*float64 `json:"waitSecondsP95"`

@@ -28,8 +28,9 @@ or on all queues (browse:*), and so for topics (publish:news). The right admin, 
   actions on queues   ${noted(queueActions)}
   actions on topics   ${noted(topicActions)}
 
-For example:
+For example, a first key and one of a worker:
 
+  holdfast keys create ops --allow admin
   holdfast keys create 'mail worker' --allow lease:mail --allow enqueue:mail-replies`,
   flags: {
     allow: { value: 'RIGHT', many: true, help: 'create: a right of the key; give the flag once per right' },

@@ -802,8 +802,9 @@ export interface Series {
   failedPerSecond: Array<number>
   /**
    * The median time from the enqueue to the lease, of the messages leased in the step. Messages
-   * that were delayed or came back (retried, released, redriven) are left out. Times are counted in
-   * buckets that double, so they are exact within a factor of two. null: no message was leased.
+   * that were delayed or came back (retried, released, redriven) are left out, and so are queues
+   * with an order or turns. Times are counted in buckets that double, so they are exact within a
+   * factor of two. null: no message was leased.
    */
   waitSecondsP50: Array<number | null>
   /** As waitSecondsP50, the 95th percentile. */

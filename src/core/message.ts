@@ -302,6 +302,7 @@ export function isId(text: string): boolean {
 export function messageNotFound(queue: string, id: Digits): QueueError {
   return new QueueError(
     'messageNotFound',
-    `The queue ${queue} has no message ${id}: it was never there, was acked or purged, or has expired.`
+    `The queue ${queue} has no message ${id}: it was never there, was acked, cancelled or purged, or has ` +
+      'expired.'
   )
 }

@@ -81,7 +81,7 @@ function parseCron(cron: string, afterWallMs: number): { nextWall: () => number;
       everyHour: expression.fields.hour.values.length === 24
     }
   } catch (error) {
-    throw refuse(`cannot be read: ${wrongField(fields) ?? (error as Error).message}.`)
+    throw refuse(`cannot be read: ${wrongField(fields) ?? 'none of its months has such a day'}.`)
   }
 }
 

@@ -8,10 +8,10 @@ const askMsMax = 5000
 
 /** Null where no service answers, or it does not show its metrics. */
 export async function askHeldBounds(
-  config: Pick<Config, 'host' | 'port' | 'adminKeyFile'>
+  config: Pick<Config, 'host' | 'port' | 'key' | 'adminKeyFile'>
 ): Promise<HeldBound[] | null> {
   try {
-    const key = await readAdminKey(config.adminKeyFile)
+    const key = config.key === '' ? await readAdminKey(config.adminKeyFile) : config.key
     const response = await fetch(`${ownUrl(config)}/metrics`, {
       headers: key === null ? {} : { authorization: `Bearer ${key}` },
       signal: AbortSignal.timeout(askMsMax)

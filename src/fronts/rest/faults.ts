@@ -78,18 +78,26 @@ export function faultOf(
     case 'additionalProperties':
       return { pointer, message: unknownField(named!, parentSchema, data) }
     case 'required':
-      return { pointer, message: 'is missing' }
+      return { pointer, message: `is missing${unknownBeside(parentSchema, data)}` }
     case 'type':
-      return { pointer, message: typeAsked(params.type, parentSchema) }
+      return { pointer, message: typeAsked(params.type, parentSchema, data) }
     default:
       return { pointer, message: asksOf[keyword]?.(params) ?? message ?? 'is not valid' }
   }
 }
 
 /** The type, and the members that an object must have. */
-function typeAsked(type: string | string[], schema: ErrorObject['parentSchema']): string {
+function typeAsked(type: string | string[], schema: ErrorObject['parentSchema'], data: unknown): string {
   const members: string[] = type === 'object' ? (schema?.required ?? []) : []
-  return `must be ${typesIn(type).join(' or ')}${members.length > 0 ? ` with ${members.join(' and ')}` : ''}`
+  const having = members.length > 0 ? ` with ${members.join(' and ')}` : ''
+  const asked = `must be ${typesIn(type).join(' or ')}${having}`
+  return data === undefined ? `is missing. It ${asked}` : asked
+}
+
+/** A field that is no member of the object. Mostly it is the missing one, misspelt. */
+function unknownBeside(schema: ErrorObject['parentSchema'], given: unknown): string {
+  const unknown = Object.keys(given ?? {}).find(field => !Object.hasOwn(schema?.properties ?? {}, field))
+  return unknown === undefined ? '' : `, and ${shortened(unknown)} is not a known field`
 }
 
 /**
@@ -119,9 +127,14 @@ function placeIn(context: string | undefined, pointer: string): string {
   return pointer
 }
 
+/** The fields that take a list, in place of the fields of one message or receipt. */
+const lists = ['messages', 'receipts', 'acks', 'failures', 'extensions']
+
 /** Suggests a field that is not given yet. */
 function unknownField(name: string, schema: ErrorObject['parentSchema'], given: unknown): string {
   const names = Object.keys(schema?.properties ?? {}).filter(field => !Object.hasOwn(given as object, field))
   const suggestion = nearest(name.slice(0, 100), names)
-  return `is not a known field${suggestion === null ? '' : ` (did you mean ${suggestion}?)`}`
+  if (suggestion !== null) return `is not a known field (did you mean ${suggestion}?)`
+  const list = lists.find(field => Object.hasOwn(given as object, field))
+  return `is not a known field${list === undefined ? '' : ` beside ${list}`}`
 }

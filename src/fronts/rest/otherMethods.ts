@@ -33,7 +33,10 @@ export function refuseOtherMethods(
       exposeHeadRoute: false,
       onRequest: (request, reply) => {
         sendProblem(
-          new QueueError('methodNotAllowed', `This route takes ${allow}.`),
+          new QueueError(
+            'methodNotAllowed',
+            `This route takes ${allow}; nothing was changed. GET /docs shows what each does.`
+          ),
           request,
           reply.header('allow', allow)
         )

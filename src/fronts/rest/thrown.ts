@@ -2,6 +2,7 @@
 import type { ErrorObject } from 'ajv'
 import type { FastifyError, FastifyRequest } from 'fastify'
 import { invalidRequest, QueueError } from '../../core/errors.ts'
+import { messageBytesMax } from '../../core/limits.ts'
 import { faultOf, withoutNulls } from './faults.ts'
 
 /** The refusal of a request. A bug becomes `internal`. */
@@ -28,7 +29,8 @@ const refusals: Partial<Record<string, () => QueueError>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: () =>
     new QueueError(
       'requestTooLarge',
-      'The request is larger than this service takes. Send fewer messages in one request.'
+      'The request is larger than this service takes; nothing was changed. Send fewer messages in one ' +
+        `request. A body has at most ${messageBytesMax} bytes, and HOLDFAST_REQUEST_BYTES_MAX bounds all.`
     ),
   FST_ERR_CTP_INVALID_MEDIA_TYPE: onlyJson,
   FST_ERR_BAD_URL: malformedAddress
@@ -65,7 +67,8 @@ export function malformedRequest(): QueueError {
 export function onlyJson(): QueueError {
   return new QueueError(
     'unsupportedMediaType',
-    'This route takes application/json in UTF-8, without a content encoding.'
+    'This route takes application/json in UTF-8, without a content encoding; nothing was changed. ' +
+      "curl -d sends a form unless it is told otherwise: add -H 'content-type: application/json'."
   )
 }
 

@@ -182,7 +182,7 @@ function authorizeTopic(key: ApiKey, access: TopicAccess, topic: string): void {
   if (access === 'topic' || key.mayOnTopic(access, topic)) return
   throw new QueueError(
     'forbidden',
-    `This key has no right to ${access} on the topic ${topic}; nothing was changed.`
+    `This key has no right to ${access} on the topic ${topic}; nothing was changed. ` + askFor(access, topic)
   )
 }
 
@@ -228,10 +228,14 @@ function permitKey(
   if (!key.may(action, queue)) {
     throw new QueueError(
       'forbidden',
-      `This key has no right to ${action} on the queue ${queue}; nothing was changed.`
+      `This key has no right to ${action} on the queue ${queue}; nothing was changed. ` +
+        askFor(action, queue)
     )
   }
 }
+
+const askFor = (action: string, name: string) =>
+  `Ask an admin to give it the right ${action}:${name}, or use another key.`
 
 /** It says the same whether or not there is the queue, so nobody learns the names of others' queues. */
 function queueHidden(key: ApiKey, action: Action, queue: string): QueueError {

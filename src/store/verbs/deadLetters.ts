@@ -46,7 +46,7 @@ export async function refuseCircle(
   const subject = name === target ? 'must be another queue' : 'leads back to this queue'
   throw invalidRequest(
     '/deadLetterQueue',
-    `${subject}, so a dead message would go round in a circle. Choose a queue whose own ` +
+    `${subject}: a dead message would go round in a circle. Choose a queue whose own ` +
       'deadLetterQueue is null, or leads elsewhere'
   )
 }

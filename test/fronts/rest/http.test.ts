@@ -186,6 +186,23 @@ t.test('a value of the wrong type is refused with what it must be, in one fault'
   ])
 })
 
+t.test('a body that is missing, misspelt or two in one is refused with words that help', async t => {
+  const refused = async (verb: string, body?: unknown) =>
+    (await holdfast.post(`/queues/q/${verb}`, body)).body.errors
+  t.strictSame(await refused('messages'), [
+    { pointer: '', message: 'is missing. It must be an object with body' }
+  ])
+  t.strictSame(await refused('ack', { reciept: '1' }), [
+    { pointer: '/receipt', message: 'is missing, and reciept is not a known field' }
+  ])
+  t.strictSame(await refused('ack', { receipts: ['1.1.1.00000000'], receipt: '1.1.1.00000000' }), [
+    { pointer: '/receipt', message: 'is not a known field beside receipts' }
+  ])
+  t.strictSame(await refused('messages', { messages: [{ body: 1 }], body: 1 }), [
+    { pointer: '/body', message: 'is not a known field beside messages' }
+  ])
+})
+
 t.test('a name that no queue can have is explained in words, beside the pattern', async t => {
   const words =
     /must be 1 to 80 of A–Z a–z 0–9 _ \. -, the first a letter or a digit \(the pattern is \^\[A-Za/

@@ -23,7 +23,8 @@ export const Series = Type.Object(
     failedPerSecond: steps('Attempts that failed, or whose lease ran out.'),
     waitSecondsP50: gaps(
       'The median time from the enqueue to the lease, of the messages leased in the step. ' +
-        'Messages that were delayed or came back (retried, released, redriven) are left out. ' +
+        'Messages that were delayed or came back (retried, released, redriven) are left out, and so are ' +
+        'queues with an order or turns. ' +
         'Times are counted in buckets that double, so they are exact within a factor of two. ' +
         'null: no message was leased.'
     ),
