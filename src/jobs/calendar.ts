@@ -80,7 +80,7 @@ function parseCron(cron: string, afterWallMs: number): { nextWall: () => number;
       },
       everyHour: expression.fields.hour.values.length === 24
     }
-  } catch (error) {
+  } catch {
     throw refuse(`cannot be read: ${wrongField(fields) ?? 'none of its months has such a day'}.`)
   }
 }

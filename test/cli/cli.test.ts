@@ -2,7 +2,8 @@
  * The command line: what it prints, its exit codes, and holdfast doctor on databases broken on
  * purpose.
  */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { readCall, UsageError } from '../../src/cli/command.ts'
@@ -355,3 +356,14 @@ t.test(
     t.equal(facts.server.database, name)
   }
 )
+
+t.test('a command whose reader has gone ends quietly', async t => {
+  const command = spawn(process.execPath, ['bin/holdfast.mjs', 'help'], { env: { PATH: process.env.PATH } })
+  command.stdout.destroy()
+  let stderr = ''
+  command.stderr.on('data', data => {
+    stderr += data
+  })
+  t.strictSame(await once(command, 'close'), [0, null])
+  t.equal(stderr, '')
+})

@@ -18,6 +18,8 @@ t.test('the service tells doctor who holds most of what', async t => {
   await writeFile(env.HOLDFAST_ADMIN_KEY_FILE, secret)
   const holdfast = await service(t, { env })
   const config = readConfig({ ...env, HOLDFAST_PORT: new URL(holdfast.url).port })
+  const byKey = readConfig({ HOLDFAST_KEY: secret, HOLDFAST_PORT: new URL(holdfast.url).port })
+  t.ok(await askHeldBounds(byKey), 'with the key that commands send')
   const worker = await clientWith(holdfast, withKey(holdfast, secret), ['lease:*', 'manage:*'])
   await worker.call('PUT', '/queues/q')
   const waiting = [1, 2].map(() => worker.post('/queues/q/lease', { waitSeconds: 60 }))

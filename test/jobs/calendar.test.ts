@@ -251,7 +251,7 @@ t.test('a schedule that cannot be kept is refused with the reason', async t => {
     ['0 25 * * *', /cannot be read: its hour is 25, and that field takes 0 to 23,/],
     ['0 0 * * MON,XYZ', /its weekday is MON,XYZ,/],
     ['*/0 * * * *', /cannot be read/],
-    ['0 0 31 2 *', /cannot be read/],
+    ['0 0 31 2 *', /cannot be read: none of its months has such a day\./],
     ['0 0 * 2 1#5', /within 10 years/],
     ['0 0 29 2 1#5', /two schedules/],
     ['* * * * *', /time zone/, 'Europe/Lodnon'],
