@@ -165,7 +165,6 @@ class TimedSweeper implements Sweeper {
         this.#options.onError(error, this.#kind)
         return pauseAfterErrorMs
       })
-      if (this.#stopping.signal.aborted) return
       await new Promise<void>(resolve => {
         this.#wake = resolve
         this.#schedule(Math.min(this.#plannedMs, Date.now() + pauseMs))
