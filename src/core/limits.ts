@@ -111,6 +111,8 @@ export const subscriptionsPerTopicMax = 1000
  */
 export const publishCopiesMax = 10_000
 export const publishBytesMax = 33_554_432
+/** Comparisons of words of routing keys and patterns, which take 0.1 s. */
+export const publishStepsMax = 100_000_000
 
 /** Of all queues together. */
 export const pushesMax = 5000

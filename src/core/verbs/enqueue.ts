@@ -32,6 +32,10 @@ interface Call {
   queues: Queue[]
   bytes: number
 }
+/** What decides the lane of a call. */
+interface Laned extends Omit<Call, 'rows'> {
+  rows: (NewMessage & Pick<Partial<EnqueueRow>, 'firstWins' | 'lined'>)[]
+}
 /** null for each message whose queue is gone, or has changed its settings. */
 type Answer = EnqueueAnswer[] | Error
 
@@ -74,7 +78,8 @@ export class Enqueueing {
 
   /** Throws the refusal of messages that would be stored together, of as many bytes as `bytesOf` counts. */
   checkRoom(caller: Caller, messages: NewMessage[], queues: Queue[], bytes: number): void {
-    const refusal = this.#batcher.refusal(caller, laneOf(messages, queues, bytes))
+    const lane = laneOf(caller, { rows: messages, queues, bytes, whole: true })
+    const refusal = this.#batcher.refusal(caller, lane)
     if (refusal !== null) throw refusal
   }
 
@@ -120,8 +125,8 @@ export class Enqueueing {
    * queueFull, overloaded.
    */
   add(caller: Caller, rows: EnqueueRow[], queues: Queue[], whole: boolean): Promise<EnqueueAnswer[]> {
-    const bytes = bytesOf(rows)
-    return this.#batcher.add(caller, laneOf(rows, queues, bytes), { whole, rows, queues, bytes })
+    const call = { whole, rows, queues, bytes: bytesOf(rows) }
+    return this.#batcher.add(caller, laneOf(caller, call), call)
   }
 
   async #flush(calls: Call[]): Promise<Answer[]> {
@@ -289,16 +294,18 @@ const isBounded = ({ settings }: Queue) => settings.maxDepth !== null
 
 // A queue with a maxDepth has a lane of its own, in which its room is counted. Calls of several
 // queues share one for that. Unique keys have a lane of their own, by queue: so no other enqueue waits
-// for their statement.
-function laneOf(messages: NewMessage[], queues: Queue[], bytes: number): string {
+// for their statement. Calls that need a commit each are stored one after the other, so those of each
+// caller have a lane of their own.
+function laneOf(caller: Caller, { rows, queues, bytes, whole }: Laned): string {
   if (queues.some(isBounded)) return queues.length === 1 ? queues[0]!.id : 'bounded'
   const kinds = [
-    ...(messages.some(({ unique }) => unique !== undefined)
+    ...(rows.some(({ unique }) => unique !== undefined)
       ? ['unique', queues.length === 1 ? queues[0]!.id : 'several']
       : []),
-    hasKeys(messages) ? 'keyed' : 'plain',
+    hasKeys(rows) ? 'keyed' : 'plain',
     ...(queues.some(({ settings }) => hasLines(settings)) ? ['lined'] : []),
-    ...(bytes < largeBytes ? [] : ['large'])
+    ...(bytes < largeBytes ? [] : ['large']),
+    ...(whole && rows.some(isRefusable) ? ['of', caller.id] : [])
   ]
   return kinds.join(' ')
 }
@@ -345,7 +352,7 @@ function takeRoom({ rows, queues }: Call, rooms: Map<Digits, number>, held: Set<
 }
 
 /** Whether the message may be refused, because of what another one is. */
-function isRefusable({ idempotencyKey, firstWins, unique, lined }: EnqueueRow): boolean {
+function isRefusable({ idempotencyKey, firstWins, unique, lined }: Laned['rows'][number]): boolean {
   return (idempotencyKey !== undefined && !firstWins) || (unique !== undefined && lined === true)
 }
 

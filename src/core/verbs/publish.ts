@@ -1,19 +1,19 @@
 /** Publishing: a copy of each message for every queue whose subscription matches, in one commit. */
-import { setImmediate as turn } from 'node:timers/promises'
 import type { Caller } from '../caller.ts'
+import { lineOfWork } from '../engine/oneByOne.ts'
 import type { Parts } from '../engine/parts.ts'
 import { Recent } from '../engine/recent.ts'
 import type { Siblings } from '../engine/siblings.ts'
 import { partlyDone, QueueError } from '../errors.ts'
-import { publishBytesMax, publishCopiesMax } from '../limits.ts'
+import { publishBytesMax, publishCopiesMax, publishStepsMax } from '../limits.ts'
 import type { EnqueueAnswer, EnqueueRow } from '../ports.ts'
 import type { Queue } from '../queue.ts'
 import { Routes, type Publication, type Published, type PublishedCopy } from '../topic.ts'
 import { contentBytesOf, rowBytes, rowsFor, type Enqueueing } from './enqueue.ts'
 
 const topicsMax = 1000
-/** After this long, routing lets other work of the event loop go first. */
-const routingMsMax = 5
+/** Comparisons of words without a break: less than a millisecond. */
+const pieceSteps = 50_000
 
 /** What one call publishes. */
 interface Publish {
@@ -84,7 +84,7 @@ export class Publishing {
 
   async #copiesOf({ caller, topic, messages }: Publish): Promise<Copy[]> {
     const routes = this.#topics.fresh(topic) ?? (await this.#topics.find(caller, topic))
-    return routes === null ? [] : await routed(routes, messages)
+    return routes === null ? [] : await routed(caller, routes, messages)
   }
 
   async #store(call: Publish, copies: Copy[]): Promise<EnqueueAnswer[]> {
@@ -119,17 +119,28 @@ function copiesStored(copies: Copy[], stored: EnqueueAnswer[]): PublishedCopy[] 
   })
 }
 
-// In the order of the messages, and of each by the names of the queues.
-async function routed(routes: Routes, messages: Publication[]): Promise<Copy[]> {
+const route = lineOfWork()
+
+// In the order of the messages, and of each by the names of the queues. Long work goes piece by piece.
+async function routed(caller: Caller, routes: Routes, messages: Publication[]): Promise<Copy[]> {
   const copies: Copy[] = []
-  let sinceMs = performance.now()
-  for (const [index, { routingKey }] of messages.entries()) {
-    for (const { queue } of routes.of(routingKey)) copies.push({ index, queue })
-    if (copies.length > publishCopiesMax) throw tooManyCopies()
-    if (messages.length > 1 && performance.now() - sinceMs > routingMsMax) {
-      await turn()
-      sinceMs = performance.now()
+  const steps = messages.reduce((sum, { routingKey }) => sum + routes.stepsOf(routingKey), 0)
+  if (steps > publishStepsMax) throw tooManySteps()
+  let index = 0
+  const piece = () => {
+    for (let done = 0; index < messages.length && done < pieceSteps; index++) {
+      const { routingKey } = messages[index]!
+      done += routes.stepsOf(routingKey)
+      const found = routes.of(routingKey)
+      done += found.length
+      for (const { queue } of found) copies.push({ index, queue })
+      if (copies.length > publishCopiesMax) throw tooManyCopies()
     }
+  }
+  if (steps < pieceSteps) piece()
+  while (index < messages.length) {
+    await new Promise<void>(resolve => route(caller, resolve))
+    piece()
   }
   return copies
 }
@@ -151,6 +162,14 @@ function rowsOf({ topic, messages, list }: Publish, copies: Copy[]): EnqueueRow[
     row.published = published[index]
     return row
   })
+}
+
+function tooManySteps(): QueueError {
+  return new QueueError(
+    'requestTooLarge',
+    'To find the queues of these messages would take too many comparisons of words; nothing was stored. ' +
+      'Publish fewer messages at once, or give the subscriptions of the topic shorter patterns.'
+  )
 }
 
 function tooManyCopies(): QueueError {

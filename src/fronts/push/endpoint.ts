@@ -131,6 +131,11 @@ export class Endpoints {
         clearTimeout(timer)
         readAnswer(response, untilMs, end)
       })
+      // Without a listener, Node would close the connection and tell nobody.
+      request.once('upgrade', (response, socket) => {
+        socket.destroy()
+        end({ status: response.statusCode!, retryAfter: undefined, text: '' })
+      })
       request.on('error', (error: NodeJS.ErrnoException) => {
         const isStale = request.reusedSocket && ['ECONNRESET', 'EPIPE'].includes(error.code ?? '')
         end(isStale && !fresh ? 'stale' : failureOf(error, connected))

@@ -2,25 +2,23 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { parseEnvelope } from '../../core/engine/envelope.ts'
-import { oneByOne } from '../../core/engine/oneByOne.ts'
 import { QueueError } from '../../core/errors.ts'
+import { readInTurn } from '../shared/readInTurn.ts'
 import { onlyJson } from './thrown.ts'
-
-/** Reading a body of this size takes about a millisecond. */
-const slowBytes = 64 * 1024
 
 type Done = (error: Error | null, body?: unknown) => void
 
 /** Sets the parsers of every route. The enqueue replaces the one for other content types. */
 export function setParsers(app: FastifyInstance): void {
   app.removeContentTypeParser(['application/json', 'text/plain'])
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readInTurn)
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readBody)
   app.addContentTypeParser('*', { parseAs: 'buffer' }, takeNothing)
 }
 
-function readInTurn(request: FastifyRequest, bytes: string | Buffer, done: Done): void {
-  if (bytes.length < slowBytes) readJson(request, bytes, done)
-  else oneByOne(request.caller, () => readJson(request, bytes, done))
+// Anyone may send a body to where there is no route. It is not read.
+function readBody(request: FastifyRequest, bytes: string | Buffer, done: Done): void {
+  if (request.is404) return done(null, undefined)
+  readInTurn(request.caller, bytes.length, () => readJson(request, bytes, done))
 }
 
 function readJson(request: FastifyRequest, bytes: string | Buffer, done: Done): void {

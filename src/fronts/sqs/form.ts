@@ -15,11 +15,12 @@ const partsMax = 8
 /** The fields of a form, of a body or of an address. Refuses what is not well-formed. */
 export function readFields(text: string): Map<string, string> {
   const fields = new Map<string, string>()
+  let count = 0
   for (let start = 0, end = 0; start <= text.length; start = end + 1) {
     end = text.indexOf('&', start)
     if (end < 0) end = text.length
     if (end === start) continue
-    if (fields.size === requestMembersMax) {
+    if (++count > requestMembersMax) {
       throw tooLarge(`The form has more than ${requestMembersMax} fields.`)
     }
     const field = text.slice(start, end)

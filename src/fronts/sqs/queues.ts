@@ -11,6 +11,7 @@ import {
 import { QueueError } from '../../core/errors.ts'
 import { tagNameCharsMax, tagsMax, tagValueCharsMax } from '../../core/limits.ts'
 import { everything } from '../../core/message.ts'
+import { nameTest } from '../../core/queue.ts'
 import { givenUp } from '../shared/givenUp.ts'
 import { hasQueueBound } from '../shared/guard.ts'
 import { permitOn, queueOf, urlOf, type Call } from './call.ts'
@@ -114,7 +115,7 @@ export async function getQueueUrl(
   input: InputOf<'GetQueueUrl'>
 ): Promise<AnswerOf<'GetQueueUrl'>> {
   const queue = input.QueueName
-  if (call.request.key?.sees(queue) === false) throw queueDoesNotExist()
+  if (!nameTest.test(queue) || call.request.key?.sees(queue) === false) throw queueDoesNotExist()
   if ((await reportIfAny(call, queue)) === null) throw queueDoesNotExist()
   return { QueueUrl: urlOf(call, queue) }
 }
@@ -122,6 +123,7 @@ export async function getQueueUrl(
 /** The URLs of the queues that the key sees. Refuses with InvalidParameterValue: the page or its token. */
 export async function listQueues(call: Call, input: InputOf<'ListQueues'>): Promise<AnswerOf<'ListQueues'>> {
   const { QueueNamePrefix: prefix = '' } = input
+  if (!prefixTest.test(prefix)) return {}
   const scope = within(call.request.key?.queues ?? everyQueue, prefix)
   const { names, next } = await page(call, input, scope)
   return {
@@ -167,10 +169,13 @@ async function page(
   return { names, next: wanted === undefined || next === null ? null : tokenOf(next) }
 }
 
+/** What the name of a queue may begin with. */
+const prefixTest = /^[A-Za-z0-9_.-]*$/
+
 const tokenOf = (name: string) => Buffer.from(name).toString('base64url')
 function readToken(token: string): string {
   const name = Buffer.from(token, 'base64url').toString()
-  if (name !== '' && tokenOf(name) === token) return name
+  if (nameTest.test(name) && tokenOf(name) === token) return name
   throw invalidValue('Invalid or expired next token.')
 }
 
@@ -275,7 +280,7 @@ export async function tagQueue(call: Call, input: InputOf<'TagQueue'>): Promise<
 /** Removes tags. One that the queue does not have is no fault. Refuses with InvalidParameterValue: a key. */
 export async function untagQueue(call: Call, input: InputOf<'UntagQueue'>): Promise<AnswerOf<'UntagQueue'>> {
   const gone = input.TagKeys
-  const isKey = (name: string) => name.length >= 1 && name.length <= tagNameCharsMax
+  const isKey = (name: string) => name.length >= 1 && name.length <= tagNameCharsMax && isCarried(name)
   if (gone.length === 0 || !gone.every(isKey)) {
     throw invalidValue(`Tag keys must be between 1 and ${tagNameCharsMax} characters in length.`)
   }

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ApiKey, ApiKeyRing } from '../../core/apiKey.ts'
 import type { Broker } from '../../core/broker.ts'
 import { bearerKey, letIn } from '../shared/guard.ts'
+import { readInTurn } from '../shared/readInTurn.ts'
 import { hidden, type Server } from '../shared/server.ts'
 import type { Call, Operation } from './call.ts'
 import { SqsError } from './errors.ts'
@@ -104,7 +105,7 @@ async function addRoutes(
       return isOfQueue ? writeNoOperation(reply) : otherwise(request, reply)
     }
     reply.serializer(asItIs)
-    const { operation, input } = open(request, options)
+    const { operation, input } = await openInTurn(request, options)
     // The input was checked by the structures that its type is made of.
     const result = await handlers[operation](callOf(request, reply, options, firstGroups), input as never)
     return reply.send(writeResult(request, reply, operation, result))
@@ -114,6 +115,20 @@ async function addRoutes(
     app.post(path, route, answer)
     app.get(path, route, answer)
   }
+}
+
+/** As `open`, when it is the caller's turn: a hash and checks of a large body take long. */
+function openInTurn(request: FastifyRequest, options: SqsOptions): Promise<ReturnType<typeof readRequest>> {
+  const { length = 0 } = (request.body as Buffer | undefined) ?? {}
+  const { promise, resolve, reject } = Promise.withResolvers<ReturnType<typeof readRequest>>()
+  readInTurn(request.caller, length, () => {
+    try {
+      resolve(open(request, options))
+    } catch (error) {
+      reject(error)
+    }
+  })
+  return promise
 }
 
 /** Reads the request of a caller that may send it at all. */
