@@ -15,9 +15,7 @@ export function setParsers(app: FastifyInstance): void {
   app.addContentTypeParser('*', { parseAs: 'buffer' }, takeNothing)
 }
 
-// Anyone may send a body to where there is no route. It is not read.
 function readBody(request: FastifyRequest, bytes: string | Buffer, done: Done): void {
-  if (request.is404) return done(null, undefined)
   readInTurn(request.caller, bytes.length, () => readJson(request, bytes, done))
 }
 
@@ -38,7 +36,7 @@ function readJson(request: FastifyRequest, bytes: string | Buffer, done: Done): 
   }
 }
 
-// curl -d '' names a content type for nothing at all. Where there is no route, that is to be told.
-function takeNothing(request: FastifyRequest, bytes: string | Buffer, done: Done): void {
-  done(bytes.length === 0 || request.is404 ? null : onlyJson())
+// curl -d '' names a content type for nothing at all.
+function takeNothing(_request: FastifyRequest, bytes: string | Buffer, done: Done): void {
+  done(bytes.length === 0 ? null : onlyJson())
 }

@@ -105,6 +105,8 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
     requests: new HeldBytes(shares.requestBytes),
     enqueueRefusal: caller => broker.enqueueRefusal(caller)
   })
+  // Before the body is read: anyone may send one to where there is no route.
+  app.addHook('onRequest', (request, _reply, done) => done(request.is404 ? routeNotFound() : undefined))
   countAnswers(app, answers)
   app.addSchema(Problem)
   await documentRoutes(app)

@@ -23,7 +23,7 @@ import * as queues from './queues.ts'
 import { receiveMessage } from './receive.ts'
 import { sendMessage, sendMessageBatch } from './send.ts'
 import * as settling from './settle.ts'
-import { regionOf, type Signatures } from './signature.ts'
+import { regionOf, type Credential, type Signatures } from './signature.ts'
 import type { OperationName } from './structures.ts'
 
 type Handler = (request: FastifyRequest, reply: FastifyReply) => unknown
@@ -98,6 +98,14 @@ async function addRoutes(
     if (thrown instanceof SqsError) return reply.send(writeError(request, reply, thrown))
     return sendRefusal(thrown, request, reply)
   })
+  app.addHook('onRequest', (request, _reply, done) => {
+    try {
+      takeClaim(request, options)
+      done()
+    } catch (error) {
+      done(error as Error)
+    }
+  })
   const firstGroups = new FirstGroups()
   const answer: Handler = async (request, reply) => {
     if (!isSqs(request)) {
@@ -132,17 +140,37 @@ function openInTurn(request: FastifyRequest, options: SqsOptions): Promise<Retur
 }
 
 /** Reads the request of a caller that may send it at all. */
-function open(request: FastifyRequest, { ring, signatures }: SqsOptions): ReturnType<typeof readRequest> {
-  const isKeyed = ring !== null && ring.inForce
-  if (!isKeyed) {
-    refuseLinks(request)
-    return readRequest(request)
+function open(request: FastifyRequest, { signatures }: SqsOptions): ReturnType<typeof readRequest> {
+  const claim = claims.get(request)
+  if (claim === undefined) return readRequest(request)
+  const { key, credential } = claim
+  if (credential !== null) {
+    const { method, url, headers, body = Buffer.alloc(0) } = request
+    signatures.verify({ method, url, headers, body: body as Buffer }, credential)
   }
-  const isBearer = /^bearer /i.test(request.headers.authorization ?? '')
-  const key = isBearer ? bearerKey(request, ring) : signerOf(request, ring, signatures)
   const read = readRequest(request)
   letIn(request, key, settles.has(read.operation))
   return read
+}
+
+/** Who says to have sent a request. `credential` is null where it has shown its key itself. */
+interface Claim {
+  key: ApiKey
+  credential: Credential | null
+}
+
+/** Of requests under way, while keys are in force. */
+const claims = new WeakMap<FastifyRequest, Claim>()
+
+// Before the body is read: whoever knows no key should not have it read.
+function takeClaim(request: FastifyRequest, { ring, signatures }: SqsOptions): void {
+  if (!isSqs(request)) return
+  if (ring === null || !ring.inForce) return refuseLinks(request)
+  const isBearer = /^bearer /i.test(request.headers.authorization ?? '')
+  claims.set(
+    request,
+    isBearer ? { key: bearerKey(request, ring), credential: null } : signerOf(request, ring, signatures)
+  )
 }
 
 /** A link or an image on any page makes a GET, but cannot sign it. */
@@ -154,7 +182,7 @@ function refuseLinks({ method, headers }: FastifyRequest): void {
   )
 }
 
-function signerOf(request: FastifyRequest, ring: ApiKeyRing, signatures: Signatures): ApiKey {
+function signerOf(request: FastifyRequest, ring: ApiKeyRing, signatures: Signatures): Claim {
   const credential = signatures.credentialOf(request.headers.authorization)
   if (credential === null) {
     throw new SqsError(
@@ -176,12 +204,7 @@ function signerOf(request: FastifyRequest, ring: ApiKeyRing, signatures: Signatu
       'The access key id is not known here: it is misspelt, or its key has been revoked.'
     )
   }
-  const { method, url, headers, body } = request
-  signatures.verify(
-    { method, url, headers, body: (body as Buffer | undefined) ?? Buffer.alloc(0) },
-    credential
-  )
-  return key
+  return { key, credential }
 }
 
 const invocationPattern = /^[!-~]{1,128}$/

@@ -177,10 +177,8 @@ t.test('with keys in force, a refusal says what is wrong, to a signed call too',
   const unknown = { accessKeyId: '0123456789', secretAccessKey: 'x' }
   await t.rejects(at('/sqs', { credentials: unknown }).send(list), nowhere, 'an address is no secret')
   const large = new SendMessageCommand({ QueueUrl: 'q', MessageBody: 'x'.repeat(20_000) })
-  for (const path of ['/', '/sqs']) {
-    const tooLarge = { name: 'RequestTooLarge', $metadata: { httpStatusCode: 413 } }
-    await t.rejects(at(path).send(large), tooLarge, path)
-  }
+  await t.rejects(at('/').send(large), { name: 'RequestTooLarge', $metadata: { httpStatusCode: 413 } })
+  await t.rejects(at('/sqs').send(large), nowhere, 'no body is read where there is no route')
   const rated = { name: 'r', rights: ['browse:*'], requestsPerSecond: 1 }
   const { id: slow } = (await post('/keys', rated, { authorization: `Bearer ${secret}` })).body
   const slowly = at('/', {
