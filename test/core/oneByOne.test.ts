@@ -47,3 +47,38 @@ t.test('after work that throws, the next piece is done', async t => {
   await new Promise<void>(resolve => add(bob!, resolve))
   t.match(await thrown, { message: 'of the work' })
 })
+
+t.test('small pieces share a turn until its time is over', async t => {
+  const add = lineOfWork(1)
+  let turns = 0
+  const counting = () => {
+    turns++
+    if (done < 100) setImmediate(counting)
+  }
+  let done = 0
+  setImmediate(counting)
+  await new Promise<void>(resolve => {
+    for (let n = 0; n < 100; n++) {
+      add(ada!, () => {
+        done++
+        if (done === 100) resolve()
+      })
+    }
+  })
+  t.ok(turns < 50, `${turns} turns`)
+})
+
+t.test('after a long piece the line pauses for as long', async t => {
+  const add = lineOfWork()
+  const longMs = 30
+  let endedMs = 0
+  await new Promise<void>(resolve => {
+    add(ada!, () => {
+      const sinceMs = performance.now()
+      while (performance.now() < sinceMs + longMs);
+      endedMs = performance.now()
+    })
+    add(ada!, resolve)
+  })
+  t.ok(performance.now() - endedMs >= longMs - 1)
+})

@@ -13,7 +13,8 @@ import {
   rowsOf,
   untilBlocked
 } from './setup.ts'
-import { tester } from '../support/callers.ts'
+import type { Caller } from '../../src/core/caller.ts'
+import { callerNamed, tester } from '../support/callers.ts'
 
 t.test('large headers have flushes of their own, as large bodies do', async t => {
   const { name } = await queue()
@@ -82,6 +83,29 @@ t.test('two enqueues of one key store one message, also before the first has com
   t.strictSame(forth.map(answer => answer!.id).sort(), back.map(answer => answer!.id).sort())
   t.equal((await rowsOf(id)).length, 5)
   await conserved(t, id)
+})
+
+t.test('lists that need a commit each hold up no list of another caller', async t => {
+  const { name } = await queue()
+  const broker = brokerOn(poolA)
+  const [ada, bob] = ['ada', 'bob'].map(callerNamed)
+  const list = (caller: Caller, ...keys: string[]) =>
+    broker.enqueue(
+      caller,
+      name,
+      keys.map(idempotencyKey => ({ body: '1', contentType: null, idempotencyKey })),
+      true
+    )
+  await blocker.query('begin')
+  await blocker.query('select holdfast.enqueue($1, $2, $3)', [name, '1', { idempotencyKey: 'taken' }])
+  const waiting = [list(ada!, 'taken', 'a1')]
+  await untilBlocked(1)
+  waiting.push(list(ada!, 'taken', 'a2'))
+  await untilBlocked(2)
+  t.equal((await list(bob!, 'b1', 'b2')).length, 2)
+  t.equal((await list(bob!, 'b3')).length, 1)
+  await blocker.query('commit')
+  await Promise.all(waiting)
 })
 
 t.test('a bad message fails alone, and a flush that was split stores nothing twice', async t => {

@@ -7,6 +7,9 @@ import type { Caller } from '../caller.ts'
 /** null: the work is nobody's. */
 type Owner = Caller | null
 
+/** After a longer turn the line pauses for as long, so others have half of the time. */
+const longMs = 10
+
 /**
  * Makes a line. It does each piece of work when it is its turn. What the work throws is its own affair. In
  * one turn of the event loop it begins pieces for so many milliseconds, or one by default.
@@ -24,12 +27,14 @@ export function lineOfWork(turnMs = 0): (owner: Owner, work: () => void) => void
     }
   }
   const next = () => {
-    const untilMs = performance.now() + turnMs
+    const startedMs = performance.now()
     try {
       do doOne()
-      while (waiting.size > 0 && performance.now() < untilMs)
+      while (waiting.size > 0 && performance.now() < startedMs + turnMs)
     } finally {
-      if (waiting.size > 0) setImmediate(next)
+      const tookMs = performance.now() - startedMs
+      if (waiting.size > 0 && tookMs > longMs) setTimeout(next, tookMs)
+      else if (waiting.size > 0) setImmediate(next)
     }
   }
   return (owner, work) => {

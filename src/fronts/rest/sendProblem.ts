@@ -12,7 +12,15 @@ import { refusalOf } from './thrown.ts'
 const retryAfterSeconds = (code: Code) => (code === 'overloaded' ? 1 + Math.floor(Math.random() * 3) : 1)
 /** Refusals that a caller can bring on itself again as fast as they are answered. */
 const throttled = new Set<Code>([
+  'malformedRequest',
+  'malformedJson',
+  'invalidRequest',
   'unauthorized',
+  'forbidden',
+  'routeNotFound',
+  'methodNotAllowed',
+  'requestTooLarge',
+  'unsupportedMediaType',
   'overloaded',
   'rateLimited',
   'queueFull',

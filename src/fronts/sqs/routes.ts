@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ApiKey, ApiKeyRing } from '../../core/apiKey.ts'
 import type { Broker } from '../../core/broker.ts'
+import { messageBytesMax } from '../../core/limits.ts'
 import { bearerKey, letIn } from '../shared/guard.ts'
 import { readInTurn } from '../shared/readInTurn.ts'
 import { hidden, type Server } from '../shared/server.ts'
@@ -83,6 +84,9 @@ export const createSqsFront = (options: SqsOptions) => ({
   writeRefusal: writeSqsRefusal
 })
 
+/** Four times what the messages of a batch may have together. A form takes three times as much for them. */
+const bodyBytesMax = 4 * messageBytesMax
+
 /** An answer in JSON without a serializer gets a charset behind its type, where SQS has none. */
 const asItIs = (text: string) => text
 
@@ -118,7 +122,8 @@ async function addRoutes(
     const result = await handlers[operation](callOf(request, reply, options, firstGroups), input as never)
     return reply.send(writeResult(request, reply, operation, result))
   }
-  const route = { config: { access: 'signed' }, schema: hidden } as const
+  const bodyLimit = Math.min(bodyBytesMax, app.initialConfig.bodyLimit!)
+  const route = { config: { access: 'signed' }, schema: hidden, bodyLimit } as const
   for (const path of ['/', '/:account(^\\d{12}$)/:queue']) {
     app.post(path, route, answer)
     app.get(path, route, answer)

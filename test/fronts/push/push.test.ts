@@ -227,6 +227,24 @@ t.test('an endpoint that never ends to announce its answer is left', async t => 
   t.ok(body.seconds < 30)
 })
 
+t.test('an endpoint that switches to another protocol has failed, and its connection is closed', async t => {
+  const server = createServer(socket => {
+    socket.on('error', () => {})
+    socket.once('data', () => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n')
+    })
+    socket.once('end', () => socket.end())
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await put('switching', { url: `http://127.0.0.1:${port}/`, timeoutSeconds: 60 })
+  const { body } = await holdfast.post('/queues/switching/push/test', {})
+  t.match(body, { delivered: false, status: 101 })
+  t.ok(body.seconds < 30)
+  server.close()
+  await once(server, 'close')
+})
+
 t.test('a test sends a signed request, and touches no message', async t => {
   const hook = await endpoint(t, () => ({ status: 200, body: 'ok' }))
   const { secret } = (await put('tested', { url: hook.url })).body

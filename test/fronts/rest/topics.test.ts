@@ -371,6 +371,21 @@ t.test('too many copies are refused before anything is stored', async t => {
   t.equal((await publish('many', { messages: messages.slice(0, 900) })).body.messages.length, 9900)
 })
 
+t.test('patterns of many words hold up nobody, and a publish that compares too many is refused', async t => {
+  const pattern = (n: number) => `#.${'a.'.repeat(115)}b${n}`
+  for (let n = 0; n < 100; n++) await subscribe('long', 'long', { pattern: pattern(n) })
+  for (let n = 0; n < 100; n++) await subscribe('long', `long-${n}`, { pattern: pattern(n) })
+  const key = (n: number) => `${'a.'.repeat(115)}c${n}`
+  t.match(await publish('long', { body: 1, routingKey: key(0) }), { status: 201, body: { messages: [] } })
+  const messages = Array.from({ length: 100 }, (_, n) => ({ body: n, routingKey: key(n) }))
+  t.match(await publish('long', { messages }), {
+    status: 413,
+    body: { code: 'requestTooLarge', detail: /too many comparisons of words; nothing was stored/ }
+  })
+  const matching = { body: 1, routingKey: pattern(7).replace('#', 'x') }
+  t.match(await publish('long', matching), { status: 201, body: { messages: [{ queue: 'long-7' }] } })
+})
+
 t.test('one publish leaves room for messages of others', async t => {
   t.ok(publishBytesMax <= environment.waitingBytesMax.default / 2)
 })

@@ -4,7 +4,13 @@ import { writeFile } from 'node:fs/promises'
 import { Agent } from 'node:http'
 import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { CreateQueueCommand, ListQueuesCommand, SendMessageCommand } from '@aws-sdk/client-sqs'
+import {
+  CreateQueueCommand,
+  GetQueueUrlCommand,
+  ListQueuesCommand,
+  SendMessageCommand,
+  UntagQueueCommand
+} from '@aws-sdk/client-sqs'
 import t, { type Test } from 'tap'
 import { secretFor } from '../../../src/fronts/sqs/signature.ts'
 import { pollPause } from '../../support/pollPause.ts'
@@ -195,6 +201,14 @@ t.test('with keys in force, a refusal says what is wrong, to a signed call too',
   isXmlRefusal(t, await ask('/000000000000/q/more', `${form}\r\n${signed}`, action), 404, 'InvalidAddress')
   isXmlRefusal(t, await ask('/000000000000/q/more', form, action), 403, 'InvalidClientTokenId')
   isXmlRefusal(t, await ask('/000000000000/%zz', form, action), 400, 'InvalidParameterValue')
+  // Their bodies never come.
+  const announce = (path: string, fields: string) =>
+    answerOn(open(t, url, head(path, fields, 'content-length: 9000')))
+  const unknownScope = 'Credential=0123456789/20300131/us-east-1/sqs/aws4_request, SignedHeaders=host'
+  const stranger = `${signed.replace('Credential=x', unknownScope)}, Signature=${'0'.repeat(64)}`
+  isXmlRefusal(t, await announce('/', `${form}\r\n${stranger}`), 403, 'InvalidClientTokenId')
+  isXmlRefusal(t, await announce('/', `${form}\r\nauthorization: Bearer hf_no`), 403, 'InvalidClientTokenId')
+  t.match(await announce('/nowhere', `content-type: application/json\r\n${stranger}`), /^HTTP\/1.1 404 /)
   isXmlRefusal(t, await ask('/', `${form}\r\nhost: other`, action), 400, 'InvalidParameterValue')
   const time = new Date().toISOString().replace(/[-:]|\.\d+/g, '')
   const scope = `Credential=${id}/${time.slice(0, 8)}/us-east-1/sqs/aws4_request`
@@ -273,4 +287,28 @@ t.test('a list, a form and a text of any size are answered in a moment, and not 
   const count = `{"deadLetterTargetArn":"x","maxReceiveCount":${'['.repeat(4000)}${']'.repeat(4000)}}`
   const deep = { QueueUrl: 'q', Attributes: { RedrivePolicy: count } }
   t.match(await call('SetQueueAttributes', deep), `#${wrong}"`)
+})
+
+t.test('a field that is named again and again counts each time', async t => {
+  const { url } = await service(t)
+  const body = `Action=ListQueues${'&+'.repeat(1000)}`
+  const answer = await answerOn(open(t, url, head('/', form, `content-length: ${body.length}`) + body))
+  t.match(answer, /The form has more than 1000 fields/)
+})
+
+t.test('names, prefixes, tokens and tags that no queue can have are no bug', async t => {
+  const { url } = await service(t)
+  const sqs = sdkClient(t, url)
+  const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName: 'q' }))
+  for (const text of ['a\0', 'a\ud800']) {
+    await t.rejects(sqs.send(new GetQueueUrlCommand({ QueueName: text })), { name: 'QueueDoesNotExist' })
+    t.notHas(await sqs.send(new ListQueuesCommand({ QueueNamePrefix: text })), { QueueUrls: [] })
+    const NextToken = Buffer.from(text).toString('base64url')
+    await t.rejects(sqs.send(new ListQueuesCommand({ MaxResults: 1, NextToken })), {
+      name: 'InvalidParameterValue'
+    })
+    await t.rejects(sqs.send(new UntagQueueCommand({ QueueUrl, TagKeys: [text] })), {
+      name: 'InvalidParameterValue'
+    })
+  }
 })
