@@ -122,8 +122,9 @@ function checkValues(text: string): void {
 /** How often a character is there; one more than the bound of values where it is there more often. */
 function countOf(text: string, mark: string): number {
   let count = 0
-  for (let at = text.indexOf(mark); at >= 0 && count <= requestValuesMax; at = text.indexOf(mark, at + 1))
-    {count++}
+  for (let at = text.indexOf(mark); at >= 0 && count <= requestValuesMax; at = text.indexOf(mark, at + 1)) {
+    count++
+  }
   return count
 }
 
