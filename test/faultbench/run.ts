@@ -219,8 +219,8 @@ async function suffer(name: string, stage: Stage): Promise<FaultEvent> {
 }
 
 /**
- * How long after `sinceMs` each replica had taken a message, and had given a waiting consumer one
- * that came in at another replica, and had taken its ack. Null when that took more than 30 s.
+ * How long after `sinceMs` each replica worked: it had taken a message, given one of another replica
+ * to a waiting consumer, and taken the ack. Null when that took more than 30 s.
  */
 async function recovery({ replicas }: Cluster, sinceMs = Date.now()): Promise<number | null> {
   const times = await Promise.all(
