@@ -28,7 +28,8 @@ async function call(
   deed: string,
   method: string,
   path: string,
-  body?: string
+  body?: string,
+  fields: Record<string, string> = {}
 ): Promise<string> {
   const port = order.ports[Math.floor(Math.random() * order.ports.length)]
   try {
@@ -36,7 +37,8 @@ async function call(
       method,
       headers: {
         authorization: `Bearer ${order.secret}`,
-        ...(body !== undefined && { 'content-type': 'application/json' })
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...fields
       },
       ...(body !== undefined && { body })
     })
@@ -273,6 +275,38 @@ export const largeDeeds: typeof deeds = {
   async queueLists(order) {
     await repeat(16, () => call(order, 'queues', 'GET', '/queues?limit=1000'))
   },
+  // A stranger sends bodies to where there is no route.
+  async strangers(order) {
+    const body = JSON.stringify(Array(16_000).fill({}))
+    const unknown = { authorization: 'AWS4-HMAC-SHA256 x' }
+    await repeat(300, () => call(order, 'stranger', 'POST', '/nothing', body, unknown))
+  },
+  async refusedBodies(order) {
+    const body = JSON.stringify({ messages: Array(13_000).fill({}) })
+    await repeat(300, () => call(order, 'refused', 'POST', '/queues/a-1/messages', body))
+  },
+  async longPatterns(order) {
+    let n = 0
+    await repeat(32, () => {
+      const message = { body: 1, routingKey: `${'a.'.repeat(118)}c${n++}` }
+      return call(order, 'routing', 'POST', '/topics/a-long/messages', JSON.stringify(message))
+    })
+  },
+  async sqsBodies(order) {
+    const body = JSON.stringify({ QueueUrl: '/000000000000/a-1', MessageBody: 'é\n'.repeat(900_000) })
+    const fields = {
+      'content-type': 'application/x-amz-json-1.0',
+      'x-amz-target': 'AmazonSQS.SendMessage'
+    }
+    await repeat(8, () => call(order, 'over SQS', 'POST', '/', body, fields))
+  },
+  async keyedLists(order) {
+    let n = 0
+    await repeat(500, () => {
+      const messages = Array.from({ length: 2 }, () => ({ body: 1, idempotencyKey: `${n++}` }))
+      return call(order, 'list', 'POST', '/queues/a-1/messages', JSON.stringify({ messages }))
+    })
+  },
   async documents(order) {
     await repeat(64, () => call(order, 'document', 'GET', '/openapi.json'))
   },
@@ -336,6 +370,12 @@ const preparations: Record<string, (order: Order) => Promise<void>> = {
       await call(order, 'prepare', 'PUT', `/queues/a-copies-${n}`, '{}')
       const pattern = '{"pattern":"#"}'
       await call(order, 'prepare', 'PUT', `/topics/a-topic/subscriptions/a-copies-${n}`, pattern)
+    }
+  },
+  async longPatterns(order) {
+    for (let n = 0; n < subscribed; n++) {
+      const pattern = JSON.stringify({ pattern: `#.${'a.'.repeat(60)}b${n}` })
+      await call(order, 'prepare', 'PUT', `/topics/a-long/subscriptions/a-copies-${n}`, pattern)
     }
   },
   async queueLists(order) {
