@@ -7,8 +7,9 @@ import type { Caller } from '../caller.ts'
 /** null: the work is nobody's. */
 type Owner = Caller | null
 
-/** After a longer turn the line pauses for as long, so others have half of the time. */
+/** After a longer turn the line pauses for three times as long, so others have most of the time. */
 const longMs = 10
+const pauseFactor = 3
 
 /**
  * Makes a line. It does each piece of work when it is its turn. What the work throws is its own affair. In
@@ -33,7 +34,7 @@ export function lineOfWork(turnMs = 0): (owner: Owner, work: () => void) => void
       while (waiting.size > 0 && performance.now() < startedMs + turnMs)
     } finally {
       const tookMs = performance.now() - startedMs
-      if (waiting.size > 0 && tookMs > longMs) setTimeout(next, tookMs)
+      if (waiting.size > 0 && tookMs > longMs) setTimeout(next, pauseFactor * tookMs)
       else if (waiting.size > 0) setImmediate(next)
     }
   }
