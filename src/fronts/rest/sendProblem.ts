@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import type { Code, QueueError } from '../../core/errors.ts'
 import { causeOf, FaultLog } from '../shared/faultLog.ts'
 import type { WriteRefusal } from '../shared/refusals.ts'
-import { RefusalThrottle } from '../shared/refusalThrottle.ts'
+import { RefusalThrottles } from '../shared/refusalThrottle.ts'
 import { problems } from './problems.ts'
 import { refusalOf } from './thrown.ts'
 
@@ -40,7 +40,7 @@ export type SendProblem = (thrown: unknown, request: FastifyRequest, reply: Fast
 /** The error handler of every route. It logs what is our fault or the database's. */
 export function problemSender(log: Logger, writeRefusal: WriteRefusal): SendProblem {
   const logFault = faultLogger(log)
-  const throttle = new RefusalThrottle()
+  const throttles = new RefusalThrottles()
   return (thrown, request, reply) => {
     const error = refusalOf(thrown, request)
     const { status } = problems[error.code]
@@ -50,7 +50,7 @@ export function problemSender(log: Logger, writeRefusal: WriteRefusal): SendProb
     }
     const { fields, body, ...refusal } = writeRefusal(error, request.raw, request.id)
     reply.code(refusal.status).headers(fields).type(refusal.type)
-    const lateMs = throttled.has(error.code) ? throttle.next(bytesLeft(request)) : 0
+    const lateMs = throttled.has(error.code) ? throttles.next(request.caller, bytesLeft(request)) : 0
     if (lateMs === 0) return answer(request, reply, body)
     // The body is thrown away as it arrives. Keeping it would take memory. Closing the connection would
     // cost the caller a new one.

@@ -1,7 +1,8 @@
 /**
- * Keeps refusals to a share of the processor. In a flood each refusal is answered a little late, so
- * that callers who are served are not slowed.
+ * Keeps the refusals of a caller to a share of the processor. In a flood each refusal is answered a
+ * little late, so that callers who are served are not slowed.
  */
+import type { Caller } from '../../core/caller.ts'
 
 // Measured on two cores: one refusal, and one byte of a body that is read and thrown away.
 const refusalCostMs = 0.05
@@ -23,5 +24,22 @@ export class RefusalThrottle {
     this.#dueMs = Math.min(dueMs, nowMs + lateMsMax)
     // In steps, so that late refusals share a few timers.
     return Math.floor((this.#dueMs - nowMs) / stepMs) * stepMs
+  }
+}
+
+/** A throttle for each caller, so that the flood of one does not delay the refusals of another. */
+export class RefusalThrottles {
+  readonly #throttles = new WeakMap<Caller, RefusalThrottle>()
+  readonly #ofNobody = new RefusalThrottle()
+
+  /** As `next` of the caller's throttle. Without a caller, the request was refused before it was known. */
+  next(caller: Caller | undefined, bytesLeft: number): number {
+    if (!caller) return this.#ofNobody.next(bytesLeft)
+    let throttle = this.#throttles.get(caller)
+    if (throttle === undefined) {
+      throttle = new RefusalThrottle()
+      this.#throttles.set(caller, throttle)
+    }
+    return throttle.next(bytesLeft)
   }
 }
