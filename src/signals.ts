@@ -58,10 +58,9 @@ export function startSignals(
   siblings.hear('free', (_from, queueId, count) => wakeups.free(queueId, count))
   const listener = startListener(listenTarget, {
     replica: siblings.replica,
-    onReady(queueId, count, position) {
-      activity.noteElsewhere()
-      hear(queueId, count, position)
-    },
+    callersHere: () => activity.callersHere,
+    onCallers: callerIds => activity.noteElsewhere(callerIds),
+    onReady: hear,
     onFree: (queueId, count) => wakeups.free(queueId, count),
     onStandstills: (from, callerIds) => elsewhere.hear(from, callerIds),
     onDue: signals.onDue,

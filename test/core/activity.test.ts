@@ -24,12 +24,26 @@ t.test('who has not called in the last 250 ms counts no more', async t => {
   t.notOk(activity.hasOthers(a!))
 })
 
-t.test('messages that another replica stores are another caller', async t => {
+t.test('a caller is itself at every replica, and callers of another replica are others', async t => {
   const activity = new Activity()
   activity.note('a')
-  activity.noteElsewhere()
-  activity.note('a')
+  activity.noteElsewhere(['a'])
+  t.notOk(activity.hasOthers(a!))
+  activity.noteElsewhere(['a', 'b'])
   t.ok(activity.hasOthers(a!))
+})
+
+t.test('others hear of the last two callers of this process, and of no caller of another', async t => {
+  const activity = new Activity()
+  t.strictSame(activity.callersHere, [])
+  activity.note('a')
+  activity.noteElsewhere(['b'])
+  t.strictSame(activity.callersHere, ['a'])
+  for (const id of ['c', 'd', 'd']) activity.note(id)
+  t.strictSame(activity.callersHere, ['d', 'c'])
+  const idle = new Activity()
+  idle.note('a', performance.now() - 260)
+  t.strictSame(idle.callersHere, [])
 })
 
 /** Notes as many small flushes that took so long. */

@@ -6,7 +6,14 @@ import { Proxy } from '../faultbench/proxy.ts'
 import { connect, freshDatabase } from '../support/postgres.ts'
 
 /** Hears nothing. */
-const deaf = { onReady: () => {}, onFree: () => {}, onStandstills: () => {}, onDue: () => {} }
+const deaf = {
+  callersHere: () => [],
+  onCallers: () => {},
+  onReady: () => {},
+  onFree: () => {},
+  onStandstills: () => {},
+  onDue: () => {}
+}
 
 t.test(
   'notices gather while one is on its way: the connection has one query at a time, and none is lost',
@@ -123,6 +130,8 @@ t.test('a notice that any role of the database makes up is passed by', async t =
   }
   await new Promise<void>((resolve, reject) => {
     const heardOf = {
+      callersHere: () => [],
+      onCallers: (ids: string[]) => ids.length > 0 && hear(ids),
       onReady: hear,
       onFree: hear,
       onStandstills: hear,
@@ -143,10 +152,13 @@ t.test('a notice that any role of the database makes up is passed by', async t =
     'due x',
     'due',
     'standstills x',
-    'standstills 1:',
-    'standstills 1:,YQ',
-    'standstills 1:a;b',
-    'standstills 12345:YQ',
+    'standstills 1',
+    'standstills 1 ',
+    'standstills 1 ,YQ',
+    'standstills 1 a;b',
+    'standstills 12345 YQ',
+    'ready 7:x ,YQ',
+    'free 7:x a;b',
     'ready 7:-1:1'
   ]
   for (const text of [...madeUp, 'ready 7:1:1e400,8:1:2', 'free 9:1']) {
@@ -157,6 +169,25 @@ t.test('a notice that any role of the database makes up is passed by', async t =
     ['8', 1, 2],
     ['9', 1]
   ])
+})
+
+t.test('a replica names its callers beside the messages that they have stored', async t => {
+  const { config } = await freshDatabase(t, { migrated: false })
+  const ids = ['4f2a', '2001:db8::/64']
+  const listen = async (onCallers: (callerIds: string[]) => void) => {
+    let listener!: Listener
+    await new Promise<void>((resolve, reject) => {
+      const spoken = { replica: '', ...deaf, callersHere: () => ids, onCallers }
+      listener = startListener(config, { ...spoken, onGap: resolve, onError: reject })
+    })
+    t.teardown(() => listener.stop())
+    return listener
+  }
+  const speaker = await listen(() => t.fail('it hears itself'))
+  const heard = new Promise<string[]>(resolve => {
+    listen(resolve).then(() => speaker.announce('7', 1, 1), t.threw)
+  })
+  t.strictSame(await heard, ids)
 })
 
 t.test('a replica tells which callers have let everybody wait at which of its processes', async t => {

@@ -3,8 +3,6 @@ import { theService, type Caller } from '../caller.ts'
 
 /** A caller counts for so long after its call. */
 const recentMs = 250
-/** Whoever calls another replica. Nobody knows whether that is a caller of this one. */
-const elsewhere = 'another replica'
 /** The part of the latest flush in the mean. */
 const latestPart = 1 / 8
 /** Small flushes are slow when their mean is this many times the least mean, and at least so long. */
@@ -13,29 +11,56 @@ const slowMs = 5
 /** A database may become slower for good. So the least mean is forgotten: it doubles in so long. */
 const leastDoublesMs = 3_600_000
 
-/** Remembers the two callers that called last, which is all it takes to know whether a caller is alone. */
-export class Activity {
-  /** The ids of callers. */
+/** The two callers that called last, which is all it takes to know whether a caller is alone. */
+class LastCallers {
   #last = theService.id
   #lastMs = -Infinity
+  #before = theService.id
   #beforeMs = -Infinity
+
+  note(callerId: string, nowMs: number): void {
+    if (callerId !== this.#last) {
+      this.#before = this.#last
+      this.#beforeMs = this.#lastMs
+      this.#last = callerId
+    }
+    this.#lastMs = nowMs
+  }
+
+  /** When a caller other than this one called last. */
+  otherMs(callerId: string): number {
+    return callerId === this.#last ? this.#beforeMs : this.#lastMs
+  }
+
+  /** Those that have called since then. */
+  since(ms: number): string[] {
+    if (this.#lastMs < ms) return []
+    return this.#beforeMs < ms ? [this.#last] : [this.#last, this.#before]
+  }
+}
+
+export class Activity {
+  readonly #here = new LastCallers()
+  readonly #elsewhere = new LastCallers()
   /** The mean of small flushes. */
   #flushMs = Infinity
   /** The least such mean, at this time. */
   #leastMs = Infinity
   #leastAtMs = 0
 
+  /** Somebody has called this process. */
   note(callerId: string, nowMs = performance.now()): void {
-    if (callerId !== this.#last) {
-      this.#last = callerId
-      this.#beforeMs = this.#lastMs
-    }
-    this.#lastMs = nowMs
+    this.#here.note(callerId, nowMs)
   }
 
-  /** Another replica has stored messages. */
-  noteElsewhere(): void {
-    this.note(elsewhere)
+  /** These have called another process or replica. */
+  noteElsewhere(callerIds: string[], nowMs = performance.now()): void {
+    for (const id of callerIds) this.#elsewhere.note(id, nowMs)
+  }
+
+  /** Who has called this process just now: the last two, from which others know what they need. */
+  get callersHere(): string[] {
+    return this.#here.since(performance.now() - recentMs)
   }
 
   /** A flush of small calls has taken so long. */
@@ -52,9 +77,9 @@ export class Activity {
     return this.#flushMs > Math.max(slowMs, slowFactor * this.#leastMs)
   }
 
-  /** Whether another caller has called just now. */
+  /** Whether another caller has called just now, here or elsewhere. */
   hasOthers({ id }: Caller): boolean {
-    const otherMs = id === this.#last ? this.#beforeMs : this.#lastMs
-    return performance.now() - otherMs < recentMs
+    const sinceMs = performance.now() - recentMs
+    return this.#here.otherMs(id) > sinceMs || this.#elsewhere.otherMs(id) > sinceMs
   }
 }

@@ -21,7 +21,7 @@ export function startGossip(
   for (const holdings of byName.values()) holdings.tellAll()
   siblings.hear('held', (from, bound, callers) => {
     byName.get(bound)?.hear(from, callers)
-    for (const [id] of callers) activity.note(id)
+    activity.noteElsewhere(callers.map(([id]) => id))
   })
   siblings.hear('taken', (_from, keyId, requests, messages) => {
     const key = ring?.find(keyId)

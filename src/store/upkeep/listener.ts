@@ -12,8 +12,8 @@ import { open } from '../setup/connect.ts'
 /** One replica's end of the notices. */
 export interface Listener {
   /**
-   * Tells the other replicas, if there are any, that messages of a queue have become ready. Notices
-   * of a few milliseconds are joined.
+   * Tells the other replicas, if there are any, that messages of a queue have become ready, and who has
+   * called here lately. Notices of a few milliseconds are joined.
    */
   announce(queueId: Digits, count: number, position: number): void
   /** Tells them that leases of a queue with `maxLeased` have ended. */
@@ -28,6 +28,10 @@ export interface Listener {
 interface ListenerOptions {
   /** The name of the replica, if several processes share it. They hear one another in another way. */
   replica: string
+  /** Who has called here lately. */
+  callersHere: () => string[]
+  /** These have called another replica lately. */
+  onCallers: (callerIds: string[]) => void
   /** Messages of a queue have become ready, the first of them at this position. */
   onReady: (queueId: Digits, count: number, position: number) => void
   /** Leases of a queue with `maxLeased` have ended. */
@@ -66,7 +70,17 @@ export function startListener(target: Target, options: ListenerOptions): Listene
 // Every role of the database may send notices. What is no notice of ours is passed by.
 const digits = /^\d{1,15}$/
 const entries = { ready: /^\d{1,10}:\d{1,16}:\d{1,16}$/, free: /^\d{1,10}:\d{1,16}$/ }
-const standstills = /^(\d{1,4}):([\w-]+(?:,[\w-]+)*)$/
+/** Ids of callers may hold any character. */
+const names = /^[\w-]+(?:,[\w-]+)*$/
+const place = /^\d{1,4}$/
+
+const encode = (ids: string[]) => ids.map(id => Buffer.from(id).toString('base64url')).join(',')
+
+/** The ids in a part of a notice; none where it is no list of names. */
+const decode = (text: string | undefined) =>
+  text !== undefined && names.test(text)
+    ? text.split(',').map(name => Buffer.from(name, 'base64url').toString())
+    : []
 
 class PgListener implements Listener {
   readonly #target: Target
@@ -110,8 +124,7 @@ class PgListener implements Listener {
 
   announceStandstills(processIndex: number, callerIds: string[]): void {
     if (this.#client === null || !this.#isInCompany) return
-    const names = callerIds.map(id => Buffer.from(id).toString('base64url')).join(',')
-    this.#tell(this.#client, `standstills ${processIndex}:${names}`).catch(this.#options.onError)
+    this.#tell(this.#client, `standstills ${processIndex} ${encode(callerIds)}`).catch(this.#options.onError)
   }
 
   get #isInCompany(): boolean {
@@ -172,26 +185,23 @@ class PgListener implements Listener {
   }
 
   #hear(payload: string): void {
-    const [from, kind, text] = payload.split(' ', 3)
+    const [from, kind, text, callers] = payload.split(' ', 4)
     if (from === this.#self) return
     if (kind === 'here') this.#heardMs = performance.now()
     if (text === undefined) return
     if (kind === 'due' && digits.test(text)) this.#options.onDue(Number(text))
-    if (kind === 'standstills') this.#hearStandstills(from!, text)
+    const callerIds = decode(callers)
+    if (kind === 'standstills' && place.test(text) && callerIds.length > 0) {
+      this.#options.onStandstills(`${from}/${text}`, callerIds)
+    }
     if (kind !== 'ready' && kind !== 'free') return
+    this.#options.onCallers(callerIds)
     for (const entry of text.split(',')) {
       if (!entries[kind].test(entry)) continue
       const [queueId, count, position] = entry.split(':')
       if (kind === 'ready') this.#options.onReady(queueId!, Number(count), Number(position))
       else this.#options.onFree(queueId!, Number(count))
     }
-  }
-
-  #hearStandstills(from: string, text: string): void {
-    const [, processIndex, names] = standstills.exec(text) ?? []
-    if (names === undefined) return
-    const callerIds = names.split(',').map(name => Buffer.from(name, 'base64url').toString())
-    this.#options.onStandstills(`${from}/${processIndex}`, callerIds)
   }
 
   // One at a time: a connection takes no query before it has answered the last.
@@ -213,7 +223,8 @@ class PgListener implements Listener {
     const free = takeSome(this.#pendingFrees).map(([id, count]) => `${id}:${count}`)
     for (const [kind, entries] of Object.entries({ ready, free })) {
       if (this.#client === null || entries.length === 0) continue
-      await this.#tell(this.#client, `${kind} ${entries.join(',')}`).catch(this.#options.onError)
+      const callers = encode(this.#options.callersHere())
+      await this.#tell(this.#client, `${kind} ${entries.join(',')} ${callers}`).catch(this.#options.onError)
     }
     this.#timer =
       this.#pending.size + this.#pendingFrees.size > 0 ? setTimeout(() => this.#send(), joinMs) : undefined
