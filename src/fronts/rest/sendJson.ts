@@ -39,24 +39,36 @@ export function sendJson(
   pieces: string[],
   answers: Answers
 ): FastifyReply | Promise<FastifyReply> {
+  const { caller } = reply.request
   const chars = pieces.reduce((sum, { length }) => sum + length, 0)
-  const bytes = isCounted(chars) ? pieces.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0) : chars
-  answers.send(reply.raw, reply.request.caller, bytes)
   reply.type('application/json; charset=utf-8').serializer((payload: string) => payload)
-  return chars < largeChars ? reply.send(pieces.join('')) : sendLarge(reply, pieces)
+  if (chars >= largeChars) {
+    const countMore = answers.send(reply.raw, caller, chars)
+    return sendLarge(reply, pieces, countMore)
+  }
+  const text = pieces.join('')
+  answers.send(reply.raw, caller, isCounted(chars) ? Buffer.byteLength(text) : chars)
+  return reply.send(text)
 }
 
 /**
  * Encodes and writes a large answer piece by piece, so that other calls are served in between. As one
- * text, an answer of 8 MiB would be copied three times, which takes up to 150 ms.
+ * text, an answer of 8 MiB would be copied three times, which takes up to 150 ms. Its characters are counted
+ * already, and `countMore` counts the bytes beyond them, since counting bytes takes as long as encoding.
  */
-async function sendLarge(reply: FastifyReply, pieces: string[]): Promise<FastifyReply> {
+async function sendLarge(
+  reply: FastifyReply,
+  pieces: string[],
+  countMore: (bytes: number) => void
+): Promise<FastifyReply> {
   const { caller } = reply.request
   const encoded: Buffer[] = []
   for (const text of joined(pieces)) {
     await new Promise<void>(resolve =>
       oneByOne(caller, () => {
-        encoded.push(Buffer.from(text))
+        const piece = Buffer.from(text)
+        encoded.push(piece)
+        countMore(piece.length - text.length)
         resolve()
       })
     )

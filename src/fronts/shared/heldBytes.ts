@@ -61,12 +61,14 @@ export class Answers {
     return this.#bytes.refusal(caller, 1, false)
   }
 
-  /** Counts an answer of this many bytes that is sent now. */
-  send(response: ServerResponse, caller: Caller, bytes: number): void {
-    if (!isCounted(bytes) || this.#sent.has(response)) return
+  /** Counts an answer of this many bytes that is sent now. Answers a function that counts more of it. */
+  send(response: ServerResponse, caller: Caller, bytes: number): (bytes: number) => void {
+    if (!isCounted(bytes) || this.#sent.has(response)) return () => {}
     this.#sent.add(response)
-    this.#bytes.until(response, caller)(bytes)
+    const count = this.#bytes.until(response, caller)
+    count(bytes)
     this.#pace.watch(response)
+    return count
   }
 
   /**

@@ -4,17 +4,17 @@
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
 import http from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { constants, setPriority, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { clientWith, withKey } from '../../support/apiKeys.ts'
 import { connect, freshDatabase } from '../../support/postgres.ts'
 import { serviceProcess, type Client } from '../../support/service.ts'
 import { deeds, largeDeeds, type Order } from './deeds.ts'
+import { runOnLeftOverTime } from './leftOver.ts'
 
 const long = process.env.HOLDFAST_TEST_SECONDS !== undefined
 const seconds = Number(process.env.HOLDFAST_TEST_SECONDS ?? 6)
@@ -208,18 +208,11 @@ async function prepare(t: Test): Promise<{ services: Client[]; nuisance: string;
   return { services, nuisance: nuisance.secret, neighbour: neighbour.secret }
 }
 
-/**
- * Starts the nuisance's own program, which gets only the processor time that nobody else wants: elsewhere
- * it is on another machine. Linux may share processors out among sessions first, and there each connection
- * of PostgreSQL is a session. So the program has a session of its own, and that has the lowest priority.
- */
+/** Starts the nuisance's own program. */
 async function startNuisance(t: Test): Promise<ChildProcess> {
   const nuisance = fork(new URL('nuisance.ts', import.meta.url), { detached: true })
-  t.teardown(() => nuisance.kill())
   await once(nuisance, 'spawn')
-  setPriority(nuisance.pid!, constants.priority.PRIORITY_LOW)
-  const session = `/proc/${nuisance.pid}/autogroup`
-  if (existsSync(session)) await writeFile(session, String(constants.priority.PRIORITY_LOW))
+  await runOnLeftOverTime(t, nuisance)
   return nuisance
 }
 
