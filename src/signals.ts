@@ -33,7 +33,7 @@ export function startSignals(
   const interest = new Interest(siblings, wakeups)
   if (!siblings.alone) wakeups.observer = interest
   const activity = new Activity()
-  const elsewhere = openElsewhere(siblings, (...told) => listener.announceStandstills(...told))
+  const elsewhere = openElsewhere(siblings, (...told) => listener.announceHeavy(...told))
   const scanHints = new ScanHints()
   const sweeps = watchSweeps(report('sweeper'))
   const hear = (queueId: string, count: number, position: number) => {
@@ -62,7 +62,7 @@ export function startSignals(
     onCallers: callerIds => activity.noteElsewhere(callerIds),
     onReady: hear,
     onFree: (queueId, count) => wakeups.free(queueId, count),
-    onStandstills: (from, callerIds) => elsewhere.hear(from, callerIds),
+    onHeavy: (from, callerIds) => elsewhere.hear(from, callerIds),
     onDue: signals.onDue,
     onGap: () => {
       scanHints.forget()
@@ -78,12 +78,12 @@ export function startSignals(
 }
 
 /** Learns at which other places callers let everybody wait, and tells which of them do so here. */
-function openElsewhere(siblings: Siblings, announce: Listener['announceStandstills']): Elsewhere {
+function openElsewhere(siblings: Siblings, announce: Listener['announceHeavy']): Elsewhere {
   const elsewhere = new Elsewhere(callerIds => {
-    siblings.tell('standstills', callerIds)
+    siblings.tell('heavy', callerIds)
     announce(siblings.processIndex, callerIds)
   })
-  siblings.hear('standstills', (from, callerIds) => elsewhere.hear(from, callerIds))
+  siblings.hear('heavy', (from, callerIds) => elsewhere.hear(from, callerIds))
   return elsewhere
 }
 

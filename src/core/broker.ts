@@ -86,7 +86,7 @@ export class Broker {
   constructor(store: Store, wakeups: Wakeups, signals: Signals, options: BrokerOptions) {
     const { activity, elsewhere, shares, siblings, flushConnections, lastConnections, isPoison } = options
     const turns = (this.#turns = new Turns(lastConnections, shares.turns))
-    const rests = new Rests(activity)
+    const rests = new Rests(activity, elsewhere)
     const parts: Parts = {
       store,
       queueCache: new QueueCache(store, turns, siblings),

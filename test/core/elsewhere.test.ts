@@ -3,7 +3,7 @@ import { mock } from 'node:test'
 import t from 'tap'
 import { Elsewhere } from '../../src/core/engine/elsewhere.ts'
 
-t.test('each other place counts once, for three seconds after the last standstill there', async t => {
+t.test('each other place counts once, for three seconds after everybody last waited there', async t => {
   const elsewhere = new Elsewhere()
   t.equal(elsewhere.places('a', 0), 1)
   elsewhere.hear('b/0', ['a'], 0)

@@ -11,7 +11,7 @@ const deaf = {
   onCallers: () => {},
   onReady: () => {},
   onFree: () => {},
-  onStandstills: () => {},
+  onHeavy: () => {},
   onDue: () => {}
 }
 
@@ -134,7 +134,7 @@ t.test('a notice that any role of the database makes up is passed by', async t =
       onCallers: (ids: string[]) => ids.length > 0 && hear(ids),
       onReady: hear,
       onFree: hear,
-      onStandstills: hear,
+      onHeavy: hear,
       onDue: hear,
       onGap: resolve,
       onError: reject
@@ -151,12 +151,12 @@ t.test('a notice that any role of the database makes up is passed by', async t =
     'free 7',
     'due x',
     'due',
-    'standstills x',
-    'standstills 1',
-    'standstills 1 ',
-    'standstills 1 ,YQ',
-    'standstills 1 a;b',
-    'standstills 12345 YQ',
+    'heavy x',
+    'heavy 1',
+    'heavy 1 ',
+    'heavy 1 ,YQ',
+    'heavy 1 a;b',
+    'heavy 12345 YQ',
     'ready 7:x ,YQ',
     'free 7:x a;b',
     'ready 7:-1:1'
@@ -192,13 +192,13 @@ t.test('a replica names its callers beside the messages that they have stored', 
 
 t.test('a replica tells which callers have let everybody wait at which of its processes', async t => {
   const { config } = await freshDatabase(t, { migrated: false })
-  const listen = async (onStandstills: (place: string, callerIds: string[]) => void) => {
+  const listen = async (onHeavy: (place: string, callerIds: string[]) => void) => {
     let listener!: Listener
     await new Promise<void>((resolve, reject) => {
       listener = startListener(config, {
         replica: '',
         ...deaf,
-        onStandstills,
+        onHeavy,
         onGap: resolve,
         onError: reject
       })
@@ -209,7 +209,7 @@ t.test('a replica tells which callers have let everybody wait at which of its pr
   const callerIds = ['4f2a', '192.0.2.1', '2001:db8::/64', 'this machine', 'ä, b']
   const speaker = await listen(() => t.fail('it hears itself'))
   const heard = new Promise<unknown[]>(resolve => {
-    listen((...told) => resolve(told)).then(() => speaker.announceStandstills(3, callerIds), t.threw)
+    listen((...told) => resolve(told)).then(() => speaker.announceHeavy(3, callerIds), t.threw)
   })
   const [place, ids] = await heard
   t.match(place, /^[\da-f]{8}\/3$/)

@@ -1,12 +1,12 @@
 /**
- * Where else callers let everybody wait. Each process bounds that for itself, so a caller at several
- * processes or replicas would get a multiple of its share. All tell one another of it, and each gives such
- * a caller as much less.
+ * Where else callers let everybody wait, by standstills and by heavy work. Each process bounds that for
+ * itself, so a caller at several processes or replicas would get a multiple of its share. All tell one
+ * another of it, and each gives such a caller as much less.
  */
 
 /** What is told within this time goes together. */
 const tellMs = 250
-/** A caller counts at a place for so long after its last standstill there. It rests in between. */
+/** A caller counts at a place for so long after it last let everybody wait there. It rests in between. */
 const recentMs = 3000
 /** Callers told at one time. The others come next. */
 const toldMax = 100

@@ -1,11 +1,13 @@
 /**
  * Rests of callers between pieces of heavy work: flushes and searches that keep the database busy for
  * long. Other callers wait for the disk or a processor meanwhile, so each is followed by a pause of the
- * same length. While small flushes are slow, the pause is longer. All batchers and the turns of searches
- * share the rests: work spread over many lanes or kinds of calls would otherwise escape them.
+ * same length. While small flushes are slow, the pause is longer. A caller with heavy work at several
+ * processes or replicas rests as many times longer at each. All batchers and the turns of searches share the
+ * rests: work spread over many lanes or kinds of calls would otherwise escape them.
  */
 import type { Caller } from '../caller.ts'
 import type { Activity } from './activity.ts'
+import { Elsewhere } from './elsewhere.ts'
 
 const restMsMax = 1500
 /** A rest is this many times longer while small flushes are slow. */
@@ -21,11 +23,13 @@ interface State {
 
 export class Rests {
   readonly #activity: Activity
+  readonly #elsewhere: Elsewhere
   /** The callers with heavy work under way, and those that rest. */
   readonly #states = new Map<Caller, State>()
 
-  constructor(activity: Activity) {
+  constructor(activity: Activity, elsewhere = new Elsewhere()) {
     this.#activity = activity
+    this.#elsewhere = elsewhere
   }
 
   /** Whether heavy work of the caller has to wait: for another piece while others call, or for its rest. */
@@ -57,15 +61,20 @@ export class Rests {
 
   /** It has ended, and has taken so long. Each of its callers rests if others call. */
   end(callers: Set<Caller>, tookMs: number): void {
-    const restMs = Math.min(tookMs * (this.#activity.isSlow ? slowFactor : 1), restMsMax)
     for (const caller of callers) {
       const state = this.#states.get(caller)!
       state.underWay--
       clearTimeout(state.timer)
       state.timer = undefined
       if (!this.#activity.hasOthers(caller)) this.#goOn(caller, state)
-      else state.timer = setTimeout(() => this.#goOn(caller, state), restMs)
+      else state.timer = setTimeout(() => this.#goOn(caller, state), this.#restMs(caller, tookMs))
     }
+  }
+
+  #restMs({ id }: Caller, tookMs: number): number {
+    if (tookMs > 0) this.#elsewhere.note(id)
+    const factor = (this.#activity.isSlow ? slowFactor : 1) * this.#elsewhere.places(id)
+    return Math.min(tookMs * factor, restMsMax)
   }
 
   #goOn(caller: Caller, state: State): void {

@@ -24,7 +24,7 @@ export interface Told {
   /** What callers hold at that process, of a bound, since the last time. */
   held: [bound: string, callers: [id: string, held: number][]]
   /** Callers that have let everybody wait there. */
-  standstills: [callerIds: string[]]
+  heavy: [callerIds: string[]]
   /** What was taken of the rates of a key since the last time. */
   taken: [keyId: string, requests: number, messages: number]
 }

@@ -19,7 +19,7 @@ export interface Listener {
   /** Tells them that leases of a queue with `maxLeased` have ended. */
   announceFree(queueId: Digits, count: number): void
   /** Tells them of callers that have let everybody wait at this process of the replica. */
-  announceStandstills(processIndex: number, callerIds: string[]): void
+  announceHeavy(processIndex: number, callerIds: string[]): void
   readonly connected: boolean
   stop(): Promise<void>
 }
@@ -37,7 +37,7 @@ interface ListenerOptions {
   /** Leases of a queue with `maxLeased` have ended. */
   onFree: (queueId: Digits, count: number) => void
   /** Callers have let everybody wait at a process of another replica. */
-  onStandstills: (place: string, callerIds: string[]) => void
+  onHeavy: (place: string, callerIds: string[]) => void
   /** A message was stored that falls due at this time (ms since the epoch). */
   onDue: (timeMs: number) => void
   /** Connected, or connected again: notices before this may have been missed. */
@@ -122,9 +122,9 @@ class PgListener implements Listener {
     this.#timer ??= setTimeout(() => this.#send(), joinMs)
   }
 
-  announceStandstills(processIndex: number, callerIds: string[]): void {
+  announceHeavy(processIndex: number, callerIds: string[]): void {
     if (this.#client === null || !this.#isInCompany) return
-    this.#tell(this.#client, `standstills ${processIndex} ${encode(callerIds)}`).catch(this.#options.onError)
+    this.#tell(this.#client, `heavy ${processIndex} ${encode(callerIds)}`).catch(this.#options.onError)
   }
 
   get #isInCompany(): boolean {
@@ -191,8 +191,8 @@ class PgListener implements Listener {
     if (text === undefined) return
     if (kind === 'due' && digits.test(text)) this.#options.onDue(Number(text))
     const callerIds = decode(callers)
-    if (kind === 'standstills' && place.test(text) && callerIds.length > 0) {
-      this.#options.onStandstills(`${from}/${text}`, callerIds)
+    if (kind === 'heavy' && place.test(text) && callerIds.length > 0) {
+      this.#options.onHeavy(`${from}/${text}`, callerIds)
     }
     if (kind !== 'ready' && kind !== 'free') return
     this.#options.onCallers(callerIds)
