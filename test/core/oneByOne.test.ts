@@ -1,6 +1,7 @@
 /** Work piece by piece: one in each turn of the event loop, and callers take turns. */
-import t from 'tap'
-import { lineOfWork } from '../../src/core/engine/oneByOne.ts'
+import { mock } from 'node:test'
+import t, { type Test } from 'tap'
+import { inTurn, lineOfWork, requesters } from '../../src/core/engine/oneByOne.ts'
 
 const [ada, bob] = ['ada', 'bob'].map(id => ({ id, isAdmin: false }))
 
@@ -68,17 +69,71 @@ t.test('small pieces share a turn until its time is over', async t => {
   t.ok(turns < 50, `${turns} turns`)
 })
 
-t.test('after a long piece the line pauses for three times as long', async t => {
-  const add = lineOfWork()
-  const longMs = 30
-  let endedMs = 0
-  await new Promise<void>(resolve => {
-    add(ada!, () => {
-      const sinceMs = performance.now()
-      while (performance.now() < sinceMs + longMs);
-      endedMs = performance.now()
-    })
-    add(ada!, resolve)
+/** Stops the clock and the timers. Answers a function that lets so much time pass. */
+function stopTime(t: Test): (ms: number) => void {
+  const now = performance.now.bind(performance)
+  let ms = now()
+  performance.now = () => ms
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => {
+    mock.timers.reset()
+    performance.now = now
   })
-  t.ok(performance.now() - endedMs >= 3 * longMs - 1)
+  return passedMs => {
+    ms += passedMs
+    mock.timers.tick(passedMs)
+  }
+}
+
+/** All that the event loop has to do now. */
+async function doAll(): Promise<void> {
+  for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate)
+}
+
+t.test('after a long piece its caller rests for three times as long, and nobody else does', async t => {
+  const pass = stopTime(t)
+  const add = lineOfWork()
+  const done: string[] = []
+  add(ada!, () => pass(30))
+  add(ada!, () => done.push('ada'))
+  add(bob!, () => done.push('bob'))
+  await doAll()
+  pass(89)
+  await doAll()
+  t.strictSame(done, ['bob'])
+  pass(1)
+  await doAll()
+  t.strictSame(done, ['bob', 'ada'])
+})
+
+t.test('after a millisecond of short pieces, a caller rests while others send requests', async t => {
+  const pass = stopTime(t)
+  const add = lineOfWork()
+  let done = 0
+  const short = () => {
+    done++
+    pass(0.25)
+  }
+  requesters.note('ada')
+  for (let n = 0; n < 6; n++) add(ada!, short)
+  await doAll()
+  t.equal(done, 6, 'alone')
+  requesters.note('bob')
+  for (let n = 0; n < 6; n++) add(ada!, short)
+  await doAll()
+  t.equal(done, 10)
+  pass(2)
+  await doAll()
+  t.equal(done, 10)
+  pass(1)
+  await doAll()
+  t.equal(done, 12)
+})
+
+t.test('a piece of work answers what it returns, and throws what it throws', async t => {
+  t.equal(await inTurn(ada!, () => 7), 7)
+  const failing = inTurn(ada!, () => {
+    throw new Error('of the work')
+  })
+  await t.rejects(failing, { message: 'of the work' })
 })

@@ -1,8 +1,7 @@
 /** Who has called lately, and how long small flushes take. */
-import { theService, type Caller } from '../caller.ts'
+import type { Caller } from '../caller.ts'
+import { LastCallers } from './lastCallers.ts'
 
-/** A caller counts for so long after its call. */
-const recentMs = 250
 /** The part of the latest flush in the mean. */
 const latestPart = 1 / 8
 /** Small flushes are slow when their mean is this many times the least mean, and at least so long. */
@@ -10,34 +9,6 @@ const slowFactor = 3
 const slowMs = 5
 /** A database may become slower for good. So the least mean is forgotten: it doubles in so long. */
 const leastDoublesMs = 3_600_000
-
-/** The two callers that called last, which is all it takes to know whether a caller is alone. */
-class LastCallers {
-  #last = theService.id
-  #lastMs = -Infinity
-  #before = theService.id
-  #beforeMs = -Infinity
-
-  note(callerId: string, nowMs: number): void {
-    if (callerId !== this.#last) {
-      this.#before = this.#last
-      this.#beforeMs = this.#lastMs
-      this.#last = callerId
-    }
-    this.#lastMs = nowMs
-  }
-
-  /** When a caller other than this one called last. */
-  otherMs(callerId: string): number {
-    return callerId === this.#last ? this.#beforeMs : this.#lastMs
-  }
-
-  /** Those that have called since then. */
-  since(ms: number): string[] {
-    if (this.#lastMs < ms) return []
-    return this.#beforeMs < ms ? [this.#last] : [this.#last, this.#before]
-  }
-}
 
 export class Activity {
   readonly #here = new LastCallers()
@@ -60,7 +31,7 @@ export class Activity {
 
   /** Who has called this process just now: the last two, from which others know what they need. */
   get callersHere(): string[] {
-    return this.#here.since(performance.now() - recentMs)
+    return this.#here.recent
   }
 
   /** A flush of small calls has taken so long. */
@@ -79,7 +50,6 @@ export class Activity {
 
   /** Whether another caller has called just now, here or elsewhere. */
   hasOthers({ id }: Caller): boolean {
-    const sinceMs = performance.now() - recentMs
-    return this.#here.otherMs(id) > sinceMs || this.#elsewhere.otherMs(id) > sinceMs
+    return this.#here.hasOther(id) || this.#elsewhere.hasOther(id)
   }
 }

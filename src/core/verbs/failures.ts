@@ -1,7 +1,7 @@
 /** Failures by reason: dead, moved and backing-off messages whose last attempts ended for a like reason. */
 import type { Caller } from '../caller.ts'
 import { countSecondsMax, failureGroupsMax, failuresExaminedMax } from '../limits.ts'
-import { oneByOne } from '../engine/oneByOne.ts'
+import { inTurn } from '../engine/oneByOne.ts'
 import type { Parts } from '../engine/parts.ts'
 import type { Pass } from '../engine/turns.ts'
 import type { Digits, FailingState } from '../message.ts'
@@ -92,12 +92,9 @@ async function enterAll(
   messages: FailedMessage[]
 ): Promise<void> {
   for (let first = 0; first < messages.length; first += enteredMax) {
-    await new Promise<void>(resolve =>
-      oneByOne(caller, () => {
-        for (const message of messages.slice(first, first + enteredMax)) enter(groups, state, message)
-        resolve()
-      })
-    )
+    await inTurn(caller, () => {
+      for (const message of messages.slice(first, first + enteredMax)) enter(groups, state, message)
+    })
   }
 }
 

@@ -1,6 +1,6 @@
 /** Publishing: a copy of each message for every queue whose subscription matches, in one commit. */
 import type { Caller } from '../caller.ts'
-import { lineOfWork } from '../engine/oneByOne.ts'
+import { inTurn } from '../engine/oneByOne.ts'
 import type { Parts } from '../engine/parts.ts'
 import { Recent } from '../engine/recent.ts'
 import type { Siblings } from '../engine/siblings.ts'
@@ -119,8 +119,6 @@ function copiesStored(copies: Copy[], stored: EnqueueAnswer[]): PublishedCopy[] 
   })
 }
 
-const route = lineOfWork()
-
 // In the order of the messages, and of each by the names of the queues. Long work goes piece by piece.
 async function routed(caller: Caller, routes: Routes, messages: Publication[]): Promise<Copy[]> {
   const copies: Copy[] = []
@@ -138,10 +136,7 @@ async function routed(caller: Caller, routes: Routes, messages: Publication[]): 
     }
   }
   if (steps < pieceSteps) piece()
-  while (index < messages.length) {
-    await new Promise<void>(resolve => route(caller, resolve))
-    piece()
-  }
+  while (index < messages.length) await inTurn(caller, piece)
   return copies
 }
 

@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import type { Caller } from '../../core/caller.ts'
-import { oneByOne } from '../../core/engine/oneByOne.ts'
+import { inTurn, oneByOne } from '../../core/engine/oneByOne.ts'
 import { isCounted, type Answers } from '../shared/heldBytes.ts'
 import { cursorTo } from './cursors.ts'
 
@@ -64,14 +64,9 @@ async function sendLarge(
   const { caller } = reply.request
   const encoded: Buffer[] = []
   for (const text of joined(pieces)) {
-    await new Promise<void>(resolve =>
-      oneByOne(caller, () => {
-        const piece = Buffer.from(text)
-        encoded.push(piece)
-        countMore(piece.length - text.length)
-        resolve()
-      })
-    )
+    const piece = await inTurn(caller, () => Buffer.from(text))
+    encoded.push(piece)
+    countMore(piece.length - text.length)
   }
   const bytes = encoded.reduce((sum, { length }) => sum + length, 0)
   return reply.header('content-length', bytes).send(new InTurns(encoded, caller))

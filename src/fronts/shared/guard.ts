@@ -9,6 +9,7 @@ import {
   type TopicAction
 } from '../../core/apiKey.ts'
 import { thisMachine, type Caller } from '../../core/caller.ts'
+import { requesters } from '../../core/engine/oneByOne.ts'
 import { QueueError } from '../../core/errors.ts'
 import { everyQueue, type NameScope } from '../../core/queue.ts'
 import { callerAt } from './addresses.ts'
@@ -71,6 +72,7 @@ export function guard(app: Server, { ring, open }: GuardOptions): void {
       refuseTwoHosts(request, reply)
       if (ring === null) {
         request.caller = callerAt(request.socket)
+        requesters.note(request.caller.id)
         return done()
       }
       if (!ring.inForce) {
@@ -136,6 +138,7 @@ export function bearerKey(
 export function letIn(request: FastifyRequest, key: ApiKey, settles: boolean): void {
   request.key = key
   request.caller = key
+  requesters.note(key.id)
   if (!settles) key.requests.check('requests')
   key.requests.take(1)
 }

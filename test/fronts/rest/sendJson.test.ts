@@ -17,16 +17,19 @@ async function answerOf(t: Test, pieces: string[]) {
   const caller = callerNamed('reader')
   app.decorateRequest('caller', { getter: () => caller })
   const share = shareOf(64 * mib)
-  let [mostBytes, heldBytes] = [0, 0]
+  let [mostBytes, heldAtFirst, heldBytes] = [0, 0, 0]
   const watch = (socket: Socket, before = socket.bytesWritten) => {
     mostBytes = Math.max(mostBytes, socket.bytesWritten - before)
     const { bytesWritten } = socket
     if (!socket.destroyed) setImmediate(() => watch(socket, bytesWritten))
   }
+  app.addHook('onSend', async () => {
+    heldBytes = share.held
+  })
   app.get('/', (request, reply) => {
     watch(request.raw.socket)
     const sending = sendJson(reply, pieces, new Answers(share, new ReadingPace()))
-    heldBytes = share.held
+    heldAtFirst = share.held
     return sending
   })
   await app.listen({ port: 0, host: '127.0.0.1' })
@@ -36,7 +39,7 @@ async function answerOf(t: Test, pieces: string[]) {
   )
   let text = ''
   for await (const piece of response.setEncoding('utf8')) text += piece
-  return { text, length: Number(response.headers['content-length']), mostBytes, heldBytes }
+  return { text, length: Number(response.headers['content-length']), mostBytes, heldAtFirst, heldBytes }
 }
 
 t.test('of a large answer, at most one message or 256 KiB are written in one turn', async t => {
@@ -44,14 +47,15 @@ t.test('of a large answer, at most one message or 256 KiB are written in one tur
     ...Array(6).fill(JSON.stringify('a'.repeat(mib))),
     ...Array(3000).fill(JSON.stringify('ü€😀'.repeat(99)))
   ]
-  const { text, length, mostBytes, heldBytes } = await answerOf(
+  const { text, length, mostBytes, heldAtFirst, heldBytes } = await answerOf(
     t,
     listPieces('messages', items, ',"cursor":null')
   )
   t.equal(text, `{"messages":[${items.join(',')}],"cursor":null}`)
   t.equal(length, Buffer.byteLength(text))
   t.ok(mostBytes < 1.5 * mib, `${mostBytes} bytes`)
-  t.equal(heldBytes, length, 'bytes are held, and not characters')
+  t.equal(heldAtFirst, text.length, 'its characters are held at once')
+  t.equal(heldBytes, length, 'its bytes are held when it is written')
 })
 
 t.test('a small answer is written at once', async t => {
