@@ -82,7 +82,7 @@ function restAfter(tookMs: number, owner: Owner, line: Line): number {
 }
 
 /** The line of large pieces of work. */
-export const oneByOne = lineOfWork(1)
+export const oneByOne = lineOfWork()
 
 /** Does a large piece of work when it is its turn. Answers and throws what the work does. */
 export function inTurn<T>(owner: Owner, work: () => T): Promise<T> {
