@@ -1,5 +1,6 @@
 /** Whether a caller is alone. */
 import t from 'tap'
+import { pushCaller, pushesOf } from '../../src/core/caller.ts'
 import { Activity } from '../../src/core/engine/activity.ts'
 import { callerNamed } from '../support/callers.ts'
 
@@ -30,6 +31,17 @@ t.test('a caller is itself at every replica, and callers of another replica are 
   activity.noteElsewhere(['a'])
   t.notOk(activity.hasOthers(a!))
   activity.noteElsewhere(['a', 'b'])
+  t.ok(activity.hasOthers(a!))
+})
+
+t.test('pushes are the work of whoever has set them', async t => {
+  const activity = new Activity()
+  activity.note('a')
+  for (const id of [pushesOf('a').id, pushCaller.id]) activity.note(id)
+  activity.noteElsewhere([pushesOf('a').id, pushCaller.id])
+  t.notOk(activity.hasOthers(a!))
+  t.notOk(activity.hasOthers(pushesOf('a')))
+  activity.note(pushesOf('b').id)
   t.ok(activity.hasOthers(a!))
 })
 

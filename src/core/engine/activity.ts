@@ -1,5 +1,5 @@
 /** Who has called lately, and how long small flushes take. */
-import type { Caller } from '../caller.ts'
+import { whoseWork, type Caller } from '../caller.ts'
 import { LastCallers } from './lastCallers.ts'
 
 /** The part of the latest flush in the mean. */
@@ -21,12 +21,16 @@ export class Activity {
 
   /** Somebody has called this process. */
   note(callerId: string, nowMs = performance.now()): void {
-    this.#here.note(callerId, nowMs)
+    const id = whoseWork(callerId)
+    if (id !== null) this.#here.note(id, nowMs)
   }
 
   /** These have called another process or replica. */
   noteElsewhere(callerIds: string[], nowMs = performance.now()): void {
-    for (const id of callerIds) this.#elsewhere.note(id, nowMs)
+    for (const callerId of callerIds) {
+      const id = whoseWork(callerId)
+      if (id !== null) this.#elsewhere.note(id, nowMs)
+    }
   }
 
   /** Who has called this process just now: the last two, from which others know what they need. */
@@ -48,8 +52,9 @@ export class Activity {
     return this.#flushMs > Math.max(slowMs, slowFactor * this.#leastMs)
   }
 
-  /** Whether another caller has called just now, here or elsewhere. */
-  hasOthers({ id }: Caller): boolean {
+  /** Whether another caller has called just now, here or elsewhere. A caller's own pushes are no other. */
+  hasOthers(caller: Caller): boolean {
+    const id = whoseWork(caller.id) ?? caller.id
     return this.#here.hasOther(id) || this.#elsewhere.hasOther(id)
   }
 }

@@ -4,7 +4,6 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { Broker } from '../../core/broker.ts'
-import type { Caller } from '../../core/caller.ts'
 import { lineOfWork } from '../../core/engine/oneByOne.ts'
 import type { Wakeups } from '../../core/engine/wakeups.ts'
 import { QueueError } from '../../core/errors.ts'
@@ -19,8 +18,6 @@ import { fieldsOf, retryAfterOf, signableOf } from './request.ts'
 import type { Part, Room } from './room.ts'
 import type { Settler } from './settler.ts'
 
-/** Whom the settlements of all pushes count for. */
-export const pushCaller: Caller = { id: 'push', isAdmin: false }
 const worker = 'push'
 
 /** A lease outlasts its request by so much: to settle it, and to try that again. */

@@ -2,7 +2,7 @@
  * Room for requests to endpoints. Whoever has made pushes holds a fair share of it, and each queue a
  * fair share of that. So a slow endpoint holds its part only, and so do many of one owner.
  */
-import type { Caller } from '../../core/caller.ts'
+import { pushesOf, type Caller } from '../../core/caller.ts'
 import type { Share } from '../../core/engine/share.ts'
 import { obstacleTo, type Obstacle } from '../../core/fairShare.ts'
 
@@ -27,10 +27,10 @@ export class Room {
 
   /** The part of one queue, whose push this caller has made, until `close`. */
   open(callerId: string): Part {
-    const id = `push:${callerId}`
-    const owner = this.#owners.get(id) ?? { caller: { id, isAdmin: false }, parts: 0 }
+    const caller = pushesOf(callerId)
+    const owner = this.#owners.get(caller.id) ?? { caller, parts: 0 }
     owner.parts++
-    this.#owners.set(id, owner)
+    this.#owners.set(caller.id, owner)
     return { owner: owner.caller, requests: 0, bytes: 0 }
   }
 
