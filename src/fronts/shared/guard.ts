@@ -71,8 +71,7 @@ export function guard(app: Server, { ring, open }: GuardOptions): void {
     try {
       refuseTwoHosts(request, reply)
       if (ring === null) {
-        request.caller = callerAt(request.socket)
-        requesters.note(request.caller.id)
+        calledFrom(request)
         return done()
       }
       if (!ring.inForce) {
@@ -85,10 +84,11 @@ export function guard(app: Server, { ring, open }: GuardOptions): void {
         return done()
       }
       if (access === 'signed' || (access === 'nothing' && isSigned(request))) {
-        request.caller = callerAt(request.socket)
+        calledFrom(request)
         return done()
       }
       const key = bearerKey(request, ring, access === 'docs' ? docsHint : undefined)
+      requesters.note(key.id)
       letIn(request, key, settles === true)
       authorize(key, access, request.params as { queue?: string; topic?: string })
       done()
@@ -96,6 +96,15 @@ export function guard(app: Server, { ring, open }: GuardOptions): void {
       done(error as Error)
     }
   })
+}
+
+/**
+ * The caller counts as its address. The body of a signed request is read before its key is known. The key
+ * is not noted later either, because beside its address it would look like another caller.
+ */
+function calledFrom(request: FastifyRequest): void {
+  request.caller = callerAt(request.socket)
+  requesters.note(request.caller.id)
 }
 
 const isSigned = ({ headers: { authorization } }: FastifyRequest) =>
@@ -138,7 +147,6 @@ export function bearerKey(
 export function letIn(request: FastifyRequest, key: ApiKey, settles: boolean): void {
   request.key = key
   request.caller = key
-  requesters.note(key.id)
   if (!settles) key.requests.check('requests')
   key.requests.take(1)
 }

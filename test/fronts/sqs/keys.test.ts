@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import {
   CreateQueueCommand,
@@ -13,6 +14,7 @@ import {
 } from '@aws-sdk/client-sqs'
 import t from 'tap'
 import { readConfig } from '../../../src/config.ts'
+import { requesters } from '../../../src/core/engine/oneByOne.ts'
 import { regionDefault } from '../../../src/fronts/sqs/ids.ts'
 import {
   canonicalRequest,
@@ -63,6 +65,13 @@ t.test('keys have their rights, and others are refused', async t => {
   const foreign = new SendMessageCommand({ QueueUrl: secret, MessageBody: 'x' })
   t.equal(await code(hand.send(foreign)), '400 QueueDoesNotExist')
   t.equal(await code(hand.send(new CreateQueueCommand({ QueueName: 'jobs' }))), '403 AccessDenied')
+})
+
+t.test('a signed caller is one requester, its address, so alone it does not rest', async t => {
+  const boss = sdkClient(t, url, { credentials: admin.credentials })
+  while (requesters.recent.length > 0) await pause(10)
+  await boss.send(new ListQueuesCommand({}))
+  t.strictSame(requesters.recent, ['127.0.0.1'])
 })
 
 t.test('wrong secrets, unknown keys and changed requests are refused', async t => {
